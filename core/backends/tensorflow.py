@@ -1,0 +1,105 @@
+"""TensorFlow: `compile` is `tf.function(jit_compile=True)`; the module's arrays are captured by reference."""
+
+from __future__ import annotations
+
+import os
+
+# Read once, when TensorFlow starts: without it every process prints lines about oneDNN and CPU features.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from ..backend import Backend
+
+
+class TensorflowBackend(Backend):
+    name = "tensorflow"
+
+    def owns(self, x):
+        return isinstance(x, tf.Tensor | tf.Variable)
+
+    def asarray(self, x, dtype=None):
+        return tf.convert_to_tensor(x) if dtype is None else self.cast(x, dtype)
+
+    def to_numpy(self, x):
+        return np.asarray(x)
+
+    def zeros(self, shape, dtype="float32"):
+        return tf.zeros(shape, dtype)
+
+    def full(self, shape, value, dtype="float32"):
+        return tf.cast(tf.fill(shape, value), dtype)
+
+    def arange(self, n, dtype="int32"):
+        return tf.cast(tf.range(n), dtype)
+
+    def cast(self, x, dtype):
+        return tf.cast(x, dtype)
+
+    exp, log, sqrt, rsqrt, sin, cos = (staticmethod(f) for f in (tf.exp, tf.math.log, tf.sqrt, tf.math.rsqrt, tf.sin, tf.cos))
+    tanh, erf, sigmoid, silu, abs, round = (
+        staticmethod(f) for f in (tf.tanh, tf.math.erf, tf.sigmoid, tf.nn.silu, tf.abs, tf.round)
+    )
+    maximum, minimum, where = (staticmethod(f) for f in (tf.maximum, tf.minimum, tf.where))
+    remainder, bitwise_and, bitwise_xor = (
+        staticmethod(f) for f in (tf.math.floormod, tf.bitwise.bitwise_and, tf.bitwise.bitwise_xor)
+    )
+    shift_right, matmul, einsum = (staticmethod(f) for f in (tf.bitwise.right_shift, tf.matmul, tf.einsum))
+    reshape, transpose, broadcast_to, expand_dims = (
+        staticmethod(f) for f in (tf.reshape, tf.transpose, tf.broadcast_to, tf.expand_dims)
+    )
+
+    def concatenate(self, xs, axis=-1):
+        return tf.concat(xs, axis)
+
+    def stack(self, xs, axis=0):
+        return tf.stack(xs, axis)
+
+    def pad(self, x, widths, value=0):
+        return tf.pad(x, widths, constant_values=value)
+
+    def take(self, x, indices, axis=0):
+        return tf.gather(x, indices, axis=axis)
+
+    def write(self, buffer, rows, index):
+        B, S = buffer.shape[:2]
+        flat = tf.reshape(tf.range(B)[:, None] * S + index[None, :], (-1, 1))
+        rest = buffer.shape[2:]
+        updated = tf.tensor_scatter_nd_update(
+            tf.reshape(buffer, (B * S, *rest)), flat, tf.reshape(rows, (B * rows.shape[1], *rest))
+        )
+        return tf.reshape(updated, buffer.shape)
+
+    def rows(self, x, start, size):
+        rank = len(x.shape)
+        begin = tf.stack([0, start] + [0] * (rank - 2))
+        return tf.slice(x, begin, [x.shape[0], size, *x.shape[2:]])
+
+    def sum(self, x, axis=-1, keepdims=False):
+        return tf.reduce_sum(x, axis, keepdims)
+
+    def max(self, x, axis=-1, keepdims=False):
+        return tf.reduce_max(x, axis, keepdims)
+
+    def argmax(self, x, axis=-1):
+        return tf.argmax(x, axis, output_type=tf.int32)
+
+    def softmax(self, x, axis=-1):
+        return tf.nn.softmax(x, axis)
+
+    def linear(self, x, weight, bias=None):
+        rows = tf.reshape(x, (-1, x.shape[-1]))
+        y = tf.reshape(tf.matmul(rows, weight, transpose_b=True), (*x.shape[:-1], weight.shape[0]))
+        return y if bias is None else y + bias
+
+    def compile(self, fn, module, donate=()):
+        return tf.function(lambda *args: fn(module, *args), jit_compile=True, reduce_retracing=False)
+
+    def synchronize(self, tree):
+        for leaf in tf.nest.flatten(tree):
+            leaf.numpy()
+        return tree
+
+
+BACKEND = TensorflowBackend()

@@ -1,0 +1,23 @@
+"""The errors of this room.
+
+CoreError
+├── UnknownBackendError         no backend has that name
+├── BackendNotInstalledError    the framework behind a backend cannot be imported
+└── ShapeError                  arrays given for a module are missing, unknown or misshaped
+"""
+
+
+class CoreError(Exception):
+    """Base of every error that core raises on purpose; the message is one line that says what to do."""
+
+
+class UnknownBackendError(CoreError, ValueError):
+    """The name is not that of a backend."""
+
+
+class BackendNotInstalledError(CoreError, ImportError):
+    """The framework behind the backend is not installed."""
+
+
+class ShapeError(CoreError, ValueError):
+    """Arrays for a module are missing, unknown or misshaped."""

@@ -1,0 +1,166 @@
+"""Modules: trees of named arrays with a pure `__call__`.
+
+A module is an ordinary class. Attributes that hold arrays, modules, or lists, tuples and dicts of those are its children;
+everything else (sizes, configs, flags) is static. The same tree is saved, loaded, quantised, moved between backends and
+compiled, always through the functions of this file.
+
+>>> class Scale(Module):
+...     def __init__(self, width):
+...         self.gain = ArraySpec((width,), init="ones")
+...     def __call__(self, x):
+...         return x * self.gain
+>>> layer = initialize(Scale(3), seed=0)
+>>> list(named_arrays(layer))
+['gain']
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, Backend, backend_of, get_backend
+from .errors import ShapeError
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """The shape of an array that is not there yet: a module is built of these, then loaded or initialised.
+
+    Attributes:
+        shape: as the array will have it.
+        dtype: its element type.
+        init: "normal" (standard deviation 1/sqrt(last axis)), "zeros" or "ones".
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    init: str = "normal"
+
+
+class Module:
+    """Base of every layer and model; see the module's docstring for what counts as a child."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} defines no __call__")
+
+    def __repr__(self) -> str:
+        arrays = named_arrays(self)
+        count = sum(math.prod(a.shape) for a in arrays.values())
+        return f"{type(self).__name__}({len(arrays)} arrays, {count:,} elements)"
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
+    """Name and value of what hangs below a node; None when the node is a leaf or static."""
+    if isinstance(node, Module):
+        return iter(vars(node).items())
+    if isinstance(node, dict):
+        return iter(node.items())
+    if type(node) in (list, tuple):
+        return ((str(i), child) for i, child in enumerate(node))
+    return None
+
+
+def _is_array(value: Any) -> bool:
+    if isinstance(value, ArraySpec | np.ndarray):
+        return True
+    if isinstance(value, str | bytes | int | float | bool | type(None) | np.generic) or not hasattr(value, "shape"):
+        return False
+    try:
+        backend_of(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _map(node: Any, fn: Callable[[str, Any], Any], path: str) -> Any:
+    children = _children(node)
+    if children is None:
+        return fn(path, node) if _is_array(node) else node
+    prefix = f"{path}." if path else ""
+    mapped = {name: _map(child, fn, prefix + str(name)) for name, child in children}
+    if isinstance(node, Module):
+        twin = copy.copy(node)
+        vars(twin).update(mapped)
+        return twin
+    if isinstance(node, dict):
+        return mapped
+    return type(node)(mapped.values())
+
+
+def named_arrays(tree: Any) -> dict[str, Array]:
+    """Every array of a tree by its path, as in ``{"layers.0.norm.gain": array}``, in the order of the tree."""
+    found: dict[str, Array] = {}
+    _map(tree, found.setdefault, "")
+    return found
+
+
+def map_arrays(fn: Callable[[Array], Array], tree: Any) -> Any:
+    """A copy of the tree with `fn` applied to every array; the static parts are shared with the original."""
+    return _map(tree, lambda _, array: fn(array), "")
+
+
+def flatten(tree: Any) -> tuple[list[Array], Any]:
+    """The arrays of a tree in order, and the structure that `unflatten` puts them back into."""
+    leaves: list[Array] = []
+
+    def take(_: str, array: Array) -> ArraySpec:
+        leaves.append(array)
+        return ArraySpec(tuple(array.shape))
+
+    return leaves, _map(tree, take, "")
+
+
+def unflatten(structure: Any, leaves: list[Array]) -> Any:
+    """The tree of `flatten`, with these arrays in it."""
+    remaining = iter(leaves)
+    return _map(structure, lambda _, __: next(remaining), "")
+
+
+def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend = "numpy") -> Any:
+    """A copy of the tree with its arrays taken from `arrays` by path and moved to the backend.
+
+    A value may be a quantised array (a `Module` with a shape): it stands in for the float array of that path.
+
+    Raises:
+        ShapeError: names are missing, unknown or of another shape; the message lists them.
+    """
+    backend = get_backend(backend)
+    wanted = named_arrays(tree)
+    problems = [f"missing {name}" for name in wanted if name not in arrays]
+    problems += [f"unknown {name}" for name in arrays if name not in wanted]
+    problems += [
+        f"{name} is {tuple(arrays[name].shape)}, expected {tuple(spec.shape)}"
+        for name, spec in wanted.items()
+        if name in arrays and tuple(arrays[name].shape) != tuple(spec.shape)
+    ]
+    if problems:
+        shown = "; ".join(problems[:12]) + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
+        raise ShapeError(f"the arrays do not fit {type(tree).__name__}: {shown}")
+    return _map(tree, lambda name, _: map_arrays(backend.asarray, arrays[name]), "")
+
+
+def initialize(tree: Any, seed: int, backend: str | Backend = "numpy") -> Any:
+    """A copy of the tree with every `ArraySpec` replaced by random values that depend on the seed and the array's path only.
+
+    The numbers come from the counter-based generator Philox (Salmon et al. 2011), drawn on the host: every backend gets the
+    same values.
+    """
+    backend = get_backend(backend)
+
+    def draw(path: str, spec: Array) -> Array:
+        if not isinstance(spec, ArraySpec):
+            return spec
+        if spec.init == "zeros" or spec.init == "ones":
+            return backend.asarray(np.full(spec.shape, float(spec.init == "ones"), spec.dtype))
+        stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "little")
+        values = np.random.Generator(np.random.Philox(key=[seed, stream])).standard_normal(spec.shape, dtype=np.float32)
+        return backend.asarray((values / math.sqrt(spec.shape[-1])).astype(spec.dtype))
+
+    return _map(tree, draw, "")

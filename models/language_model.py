@@ -1,0 +1,149 @@
+"""What a user holds: a model with its tokenizer, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core import Backend, Module, ops
+from .constraint import Constraint, Grammars
+from .sampler import make_sampler
+from .token_loop import State, Stream, TokenLoop
+from .tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished text.
+
+    Attributes:
+        text: without the prompt.
+        ids: its tokens.
+        stop_reason: "stop" or "length".
+    """
+
+    text: str
+    ids: list[int]
+    stop_reason: str
+
+
+class LanguageModel:
+    """A model, its tokenizer and its compiled programs on one backend.
+
+    Attributes:
+        name: of the preset it came from.
+        backend: name of the backend.
+        dialect: how it is prompted for tools and how it writes calls; the name of a file in `agents/dialects`.
+        module: the tree of arrays.
+        tokenizer: see `Tokenizer`.
+        context_length: tokens that prompt and output may have together.
+    """
+
+    def __init__(self, name: str, module: Module, tokenizer: Tokenizer, backend: Backend, context_length: int, dialect: str):
+        self.name = name
+        self.module = module
+        self.tokenizer = tokenizer
+        self.backend = backend.name
+        self.context_length = context_length
+        self.dialect = dialect
+        head = getattr(module, "confidence", None)
+        self.loop = TokenLoop(module, tokenizer, backend, context_length, pool=head is not None)
+        self.grammars = Grammars(tokenizer)
+        if head is not None:
+            self._confidence = backend.compile(lambda head, pool: ops.sigmoid(head(pool)), head)
+            self._pooled = backend.compile(lambda head, pool: head.pooled(pool), head)
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.name!r}, backend={self.backend!r}, context_length={self.context_length})"
+
+    def logits(self, token_ids: Any) -> np.ndarray:
+        """Logits of every position: ids [B, T] or [T], BOS included -> float32 [B, T, V] or [T, V]."""
+        ids = np.asarray(token_ids, np.int32)
+        if ids.ndim not in (1, 2) or ids.size == 0 or ids.min() < 0 or ids.max() >= self.tokenizer.vocab_size:
+            raise ValueError(
+                f"token_ids must be [B, T] or [T] with ids from 0 to {self.tokenizer.vocab_size - 1}, "
+                f"received shape {ids.shape}" + (f" with ids from {ids.min()} to {ids.max()}" if ids.size else "")
+            )
+        scores = self.loop.score(np.atleast_2d(ids))
+        return scores if ids.ndim == 2 else scores[0]
+
+    def stream_tokens(self, ids: Sequence[int], **options: Any) -> Stream:
+        """Tokens behind prompt ids; the options are those of `TokenLoop.stream`."""
+        return self.loop.stream(ids, **options)
+
+    def stream(
+        self,
+        prompt: str,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        constraint: Constraint | None = None,
+        **sampling: Any,
+    ) -> Iterator[str]:
+        """Text that continues the prompt, piece by piece; see `generate`."""
+        for token in self._start(prompt, max_tokens, temperature, constraint, sampling):
+            if token.text:
+                yield token.text
+
+    def generate(
+        self,
+        prompt: str,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        constraint: Constraint | None = None,
+        **sampling: Any,
+    ) -> Generation:
+        """Text that continues the prompt.
+
+        Args:
+            prompt: as it is, after BOS; no chat template is applied.
+            max_tokens: at most this many.
+            temperature: 0 takes the likeliest token each time.
+            constraint: of `grammar`; restricts what can be written.
+            sampling: top_k, top_p, min_p, seed (see `RandomSampler`).
+
+        Raises:
+            ContextLengthError: the prompt does not fit.
+        """
+        stream = self._start(prompt, max_tokens, temperature, constraint, sampling)
+        text = "".join(token.text for token in stream)
+        return Generation(text, stream.ids, stream.stop_reason or "stop")
+
+    def grammar(self, lark: str) -> Constraint:
+        """A constraint from a grammar in llguidance's Lark dialect; compiled grammars are kept.
+
+        Raises:
+            GrammarError: the grammar does not compile.
+        """
+        return self.grammars.compile(lark)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors of texts, float32 [len(texts), width]: the pooled vector of the model's probe head.
+
+        Raises:
+            ValueError: the model has no head to pool with.
+        """
+        if not self.loop.pool:
+            raise ValueError(f"{self.name} has no pooling head, so it gives no embeddings; choose an embedding preset")
+        if isinstance(texts, str):
+            raise TypeError("embed takes a list of texts, received one string: write embed([text])")
+        vectors = [ops.to_numpy(self._pooled(self.loop.read(self._ids(t)).cache["pool"]))[0] for t in texts]
+        matrix = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+        return matrix / np.linalg.norm(matrix, axis=-1, keepdims=True)
+
+    def confidence(self, state: State) -> float | None:
+        """Probability, by the model's own head, that what it wrote is right; None where there is no such head."""
+        if not self.loop.pool:
+            return None
+        self.loop.feed(state)
+        return float(ops.to_numpy(self._confidence(state.cache["pool"]))[0])
+
+    def _start(self, prompt: str, max_tokens: int, temperature: float, constraint, sampling: dict[str, Any]) -> Stream:
+        sampler = make_sampler(temperature, **sampling)
+        return self.loop.stream(self._ids(prompt), max_tokens, constraint, sampler)
+
+    def _ids(self, text: str) -> list[int]:
+        bos = self.tokenizer.bos_id
+        return ([] if bos is None else [bos]) + self.tokenizer.encode(text)

@@ -1,0 +1,54 @@
+"""Samplers: from logits to a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Sampler = Callable[[np.ndarray], int]  # logits float32 [V], -inf where not allowed -> token id
+
+
+def greedy(logits: np.ndarray) -> int:
+    """The likeliest token; the lowest id on ties."""
+    return int(np.argmax(logits))
+
+
+class RandomSampler:
+    """Draws from the softmax of the logits, cut down by the usual rules.
+
+    Args:
+        temperature: logits are divided by it; above 0 (use `greedy` for 0).
+        top_k: only the k likeliest tokens; 0 for all.
+        top_p: only the likeliest tokens that together reach this probability (nucleus sampling, Holtzman et al. 2019).
+        min_p: only tokens at least this likely compared with the likeliest one.
+        seed: of a counter-based generator (Philox): the same seed gives the same text on every backend.
+    """
+
+    def __init__(self, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, seed: int = 0):
+        if not temperature > 0:
+            raise ValueError(f"temperature must be above 0, received {temperature}; 0 is the greedy sampler")
+        if not 0 < top_p <= 1 or not 0 <= min_p <= 1 or top_k < 0:
+            raise ValueError(f"top_p is in (0, 1], min_p in [0, 1], top_k at least 0; received {top_p}, {min_p}, {top_k}")
+        self.temperature, self.top_k, self.top_p, self.min_p = temperature, top_k, top_p, min_p
+        self._random = np.random.Generator(np.random.Philox(key=seed))
+
+    def __call__(self, logits: np.ndarray) -> int:
+        order = np.argsort(-logits, kind="stable")
+        order = order[np.isfinite(logits[order])]
+        if self.top_k:
+            order = order[: self.top_k]
+        scaled = logits[order].astype(np.float64) / self.temperature
+        p = np.exp(scaled - scaled[0])
+        p /= p.sum()
+        if self.top_p < 1:
+            keep = np.searchsorted(np.cumsum(p), self.top_p) + 1
+            order, p = order[:keep], p[:keep]
+        if self.min_p:
+            order, p = order[p >= self.min_p * p[0]], p[p >= self.min_p * p[0]]
+        return int(order[np.searchsorted(np.cumsum(p) / p.sum(), self._random.random(), side="right")])
+
+
+def make_sampler(temperature: float = 0.0, **options: float | int) -> Sampler:
+    """`greedy` at temperature 0, otherwise a `RandomSampler` with these options."""
+    return greedy if temperature == 0 else RandomSampler(temperature, **options)

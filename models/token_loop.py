@@ -1,0 +1,319 @@
+"""The one token loop: from prompt ids to tokens, for every family and backend.
+
+It runs on the host and calls one compiled program, which feeds T tokens behind a cache and gives the logits of the last one:
+with T from a few fixed chunk sizes (prefill) and T = 1 (decode). Tokens that a constraint forces are never sampled: they wait and
+go through the program together with what follows them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core import Backend, Module, map_arrays, ops
+from .constraint import Constraint
+from .errors import ContextLengthError
+from .kv_cache import MAX_CHUNK
+from .prefix_cache import PrefixCache, Snapshot
+from .sampler import Sampler, greedy
+from .tokenizer import Tokenizer
+
+CHUNKS = (1, 16, 64, MAX_CHUNK)  # fixed shapes that programs are compiled for
+CAPACITIES = (512, 2048)  # cache sizes before the full context
+
+
+class Decoder(Protocol):
+    """What the loop asks of a model; `Module`s of every family offer it."""
+
+    def __call__(self, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:
+        """ids int32 [B, T] of which `valid` count, cache -> hidden states [B, T, D], cache."""
+        ...
+
+    def logits(self, hidden: Any) -> Any: ...
+
+    def new_cache(self, backend: Backend, capacity: int, batch: int = 1, pool: bool = False) -> Any: ...
+
+    def grow_cache(self, cache: Any, capacity: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of a stream.
+
+    Attributes:
+        id: in the model's vocabulary.
+        text: what became complete with it (never half a character).
+        forced: the constraint left no choice; the model was not asked.
+        logprob: natural logarithm of its probability among the allowed tokens; 0 when forced.
+        mass: probability that the model gave to all allowed tokens together; 1 when forced or unconstrained.
+    """
+
+    id: int
+    text: str
+    forced: bool = False
+    logprob: float = 0.0
+    mass: float = 1.0
+
+
+@dataclass
+class Usage:
+    """What a stream cost: tokens, and seconds of wall clock in the model's programs."""
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    prefill_tokens: int = 0  # fed in chunks: prompt tokens not reused, and forced tokens
+    decode_tokens: int = 0  # fed one by one
+    generated_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+@dataclass
+class State:
+    """A text on its way through the model: what was fed, and what waits to be."""
+
+    ids: list[int]  # fed
+    pending: list[int]  # not fed yet
+    cache: Any
+    logits: np.ndarray | None = None  # after the last fed token, float32 [V]
+    usage: Usage = field(default_factory=Usage)
+
+
+class TokenLoop:
+    """Runs one model on one backend; not for use by two threads at once."""
+
+    def __init__(self, model: Module, tokenizer: Tokenizer, backend: Backend, context_length: int, pool: bool = False):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.backend = backend
+        self.context_length = context_length
+        self.pool = pool
+        self.prefixes = PrefixCache()
+        self._step = backend.compile(_last_logits, model, donate=(2,))
+        self._score = backend.compile(_all_logits, model, donate=(2,))
+
+    def stream(
+        self,
+        ids: Sequence[int],
+        max_tokens: int = 256,
+        constraint: Constraint | None = None,
+        sampler: Sampler = greedy,
+        stop_ids: Sequence[int] | None = None,
+        pin: int = 0,
+    ) -> Stream:
+        """Tokens that continue a prompt, as they are made.
+
+        Args:
+            ids: the prompt, BOS included.
+            max_tokens: forced ones count.
+            constraint: see `Constraint`; it is advanced by this call.
+            sampler: see `sampler.py`.
+            stop_ids: end the stream and are its last token; default: the tokenizer's end of sequence.
+            pin: length of the prompt's beginning that is kept for other prompts (a system text, a tool catalogue).
+
+        Raises:
+            ContextLengthError: the prompt leaves no room for a single token.
+        """
+        if len(ids) >= self.context_length:
+            raise ContextLengthError(
+                f"the prompt has {len(ids)} tokens and the model's context is {self.context_length}; "
+                "shorten the goal or pass fewer tools"
+            )
+        room = self.context_length - len(ids)
+        stop = frozenset(self.tokenizer.eos_ids if stop_ids is None else stop_ids)
+        state = self._begin(list(ids), pin)
+        return Stream(self, state, min(max_tokens, room), constraint, sampler, stop)
+
+    def score(self, ids: np.ndarray) -> np.ndarray:
+        """Logits of every position: ids [B, T] -> float32 [B, T, V]."""
+        ids = np.asarray(ids, np.int32)
+        cache = self._new_cache(ids.shape[1], batch=ids.shape[0])
+        parts = []
+        for start, size, chunk in self._plan(ids.shape[1]):
+            padded = np.zeros((ids.shape[0], chunk), np.int32)
+            padded[:, :size] = ids[:, start : start + size]
+            logits, cache = self._score(self.backend.asarray(padded), self._scalar(size), cache)
+            parts.append(ops.to_numpy(logits)[:, :size])
+        return np.concatenate(parts, axis=1)
+
+    def read(self, ids: Sequence[int]) -> State:
+        """The state after a text, without generating anything."""
+        state = self._begin(list(ids), pin=0)
+        self.feed(state)
+        return state
+
+    def feed(self, state: State) -> np.ndarray:
+        """Run what is pending; logits of the token that follows, float32 [V]."""
+        pending, state.pending = state.pending, []
+        if pending:
+            began = time.perf_counter()
+            state.cache = self._with_room(state.cache, len(state.ids), len(pending))
+            for start, size, chunk in self._plan(len(pending)):
+                padded = np.zeros((1, chunk), np.int32)
+                padded[0, :size] = pending[start : start + size]
+                logits, state.cache = self._step(self.backend.asarray(padded), self._scalar(size), state.cache)
+            state.logits = ops.to_numpy(logits)[0]
+            state.ids += pending
+            spent = time.perf_counter() - began
+            if len(pending) == 1:
+                state.usage.decode_tokens += 1
+                state.usage.decode_seconds += spent
+            else:
+                state.usage.prefill_tokens += len(pending)
+                state.usage.prefill_seconds += spent
+        if state.logits is None:
+            raise ValueError("there is nothing to continue: received an empty prompt; begin it with the BOS token")
+        return state.logits
+
+    def keep(self, state: State) -> None:
+        """Keep the state for prompts that begin with its text; it must not be fed any further."""
+        self.prefixes.add(Snapshot(tuple(state.ids), state.cache, state.logits))
+
+    def _begin(self, ids: list[int], pin: int) -> State:
+        known = self.prefixes.find(ids)
+        if known is None:
+            cache = self._new_cache(len(ids))
+            if "sink" in cache and pin:
+                cache["sink"] = self._scalar(pin)
+            state = State([], ids, cache)
+        else:
+            cache = map_arrays(self.backend.copy, known.cache)
+            state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits)
+        state.usage.prompt_tokens, state.usage.reused_tokens = len(ids), len(state.ids)
+        if len(state.ids) < pin:
+            rest = ids[pin:]
+            state.pending = ids[len(state.ids) : pin]
+            self.feed(state)
+            self.prefixes.add(Snapshot(tuple(state.ids), map_arrays(self.backend.copy, state.cache), state.logits))
+            state.pending = rest
+        return state
+
+    def _plan(self, count: int) -> Iterator[tuple[int, int, int]]:
+        """(first token, tokens, shape) of the calls that feed `count` tokens."""
+        start = 0
+        while start < count:
+            left = count - start
+            if self.backend.dynamic_shapes:
+                chunk = min(left, CHUNKS[-1])
+            else:
+                above = [c for c in CHUNKS if c >= left]
+                chunk = above[0] if above and left > 0.6 * above[0] else max(c for c in CHUNKS if c <= left)
+                if 1 < left < CHUNKS[1]:
+                    chunk = CHUNKS[1]
+            size = min(left, chunk)
+            yield start, size, chunk
+            start += size
+
+    def _capacity(self, count: int) -> int:
+        full = self.context_length + CHUNKS[-1]
+        return next((c for c in CAPACITIES if count + CHUNKS[-1] <= c < full), full)
+
+    def _new_cache(self, count: int, batch: int = 1) -> Any:
+        return self.model.new_cache(self.backend, self._capacity(count), batch, self.pool)
+
+    def _with_room(self, cache: Any, used: int, more: int) -> Any:
+        if self.backend.dynamic_shapes:
+            return cache
+        needed = self._capacity(used + more)
+        return self.model.grow_cache(cache, needed) if needed > self._capacity(used) else cache
+
+    def _scalar(self, value: int) -> Any:
+        return value if self.backend.dynamic_shapes else self.backend.asarray(np.int32(value))
+
+
+class Stream:
+    """Iterate over it for `Token`s; then it says how it ended.
+
+    Attributes:
+        tokens: those given out so far.
+        stop_reason: "stop" (a stop token, or nothing may follow), "length" (max_tokens or the context), None while it runs.
+        usage: see `Usage`.
+        state: see `State`; complete when the stream has ended.
+    """
+
+    def __init__(self, loop: TokenLoop, state: State, max_tokens: int, constraint, sampler: Sampler, stop: frozenset[int]):
+        self.tokens: list[Token] = []
+        self.stop_reason: str | None = None
+        self.state = state
+        self.usage = state.usage
+        self._tokens = self._run(loop, max_tokens, constraint, sampler, stop)
+
+    def __iter__(self) -> Iterator[Token]:
+        return self
+
+    def __next__(self) -> Token:
+        token = next(self._tokens)
+        self.tokens.append(token)
+        return token
+
+    @property
+    def ids(self) -> list[int]:
+        return [token.id for token in self.tokens]
+
+    @property
+    def text(self) -> str:
+        return "".join(token.text for token in self.tokens)
+
+    def _run(self, loop: TokenLoop, max_tokens: int, constraint, sampler, stop) -> Iterator[Token]:
+        state, decoder = self.state, loop.tokenizer.stream_decoder()
+        left = max_tokens
+
+        def accept(token: int, **facts: Any) -> Token:
+            nonlocal left
+            left -= 1
+            state.pending.append(token)
+            state.usage.generated_tokens += 1
+            return Token(token, decoder.push(token), **facts)
+
+        while self.stop_reason is None:
+            for token in constraint.forced() if constraint is not None else ():
+                if left <= 0 or self.stop_reason:
+                    break
+                constraint.commit(token)
+                if token in stop:
+                    self.stop_reason = "stop"
+                yield accept(token, forced=True)
+            if constraint is not None and constraint.is_done:
+                self.stop_reason = "stop"
+            elif left <= 0:
+                self.stop_reason = self.stop_reason or "length"
+            if self.stop_reason:
+                break
+            token, logprob, mass = _choose(loop.feed(state), constraint, sampler)
+            if constraint is not None:
+                constraint.commit(token)
+            if token in stop:
+                self.stop_reason = "stop"
+            yield accept(token, logprob=logprob, mass=mass)
+
+
+def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler) -> tuple[int, float, float]:
+    """A token, its log-probability among the allowed ones, and the probability of those together."""
+    everything = _logsumexp(logits)
+    allowed, masked = everything, logits
+    bits = constraint.mask() if constraint is not None else None
+    if bits is not None:
+        mask = np.unpackbits(bits.view(np.uint8), count=logits.shape[0], bitorder="little").view(bool)
+        masked = np.where(mask, logits, -np.inf)
+        allowed = _logsumexp(masked)
+    token = sampler(masked)
+    return token, float(masked[token] - allowed), float(np.exp(min(0.0, allowed - everything)))
+
+
+def _logsumexp(x: np.ndarray) -> float:
+    top = x.max()
+    return float(top + np.log(np.exp(x - top).sum()))
+
+
+def _last_logits(model: Decoder, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:
+    hidden, cache = model(ids, valid, cache)
+    return model.logits(ops.rows(hidden, valid - 1, 1)[:, 0]), cache
+
+
+def _all_logits(model: Decoder, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:
+    hidden, cache = model(ids, valid, cache)
+    return model.logits(hidden), cache

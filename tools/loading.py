@@ -1,0 +1,144 @@
+"""Tools from a file: a Python file of functions, or a JSON file of schemas."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+import sys
+import traceback
+import types
+from importlib.util import decode_source
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import ToolDefinitionError, describe
+from .tool import Tool, make_tool, shown
+from .toolset import Toolset
+
+_TAKES = "this version takes a .py file of functions or a .json file of schemas"
+
+
+def load_tools(source: str | Path) -> Toolset:
+    """The tools of a file.
+
+    A `.py` file is imported under a private module name, with its folder on `sys.path` meanwhile. Its tools are the
+    `Tool` objects in its namespace or, if there are none, all public functions defined in it. Importing runs the file.
+    A `.json` file holds one schema or a list of schemas; such tools can be called for but have no function to run.
+
+    Args:
+        source: Path of the file.
+
+    Raises:
+        ToolDefinitionError: If there is no such file, it does not import or parse, holds no tools, or a tool in it
+            is wrong; one line that names the file and says what to do.
+    """
+    text = str(source)
+    if re.match(r"(?i)(https?|file|hf)://", text):
+        raise ToolDefinitionError(f"tools cannot be read from the address {shown(text)} yet: {_TAKES}")
+    if text.lower().startswith("mcp:"):
+        raise ToolDefinitionError(f"MCP servers ({shown(text)}) are not supported yet: {_TAKES}")
+    path = Path(text).expanduser()
+    try:
+        if path.is_dir():
+            raise ToolDefinitionError(f"{text} is a folder: name a file in it ({_TAKES})")
+        if path.suffix not in (".py", ".json"):
+            raise ToolDefinitionError(f"cannot read tools from {shown(text)}: {_TAKES}")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ToolDefinitionError(f"there is no file {shown(text)} (check the path; {_TAKES})") from None
+    except (OSError, ValueError) as error:
+        raise ToolDefinitionError(f"cannot read the tools file {shown(text)}: {describe(error)}") from None
+    return _from_python(path, data) if path.suffix == ".py" else _from_json(path, data)
+
+
+def _from_python(path: Path, data: bytes) -> Toolset:
+    path = path.resolve()
+    # Compiled here and not by the import system, which would leave a __pycache__ beside the user's file.
+    try:
+        code = compile(decode_source(data), str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise ToolDefinitionError(f"{path}, line {error.lineno or '?'}: syntax error: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ToolDefinitionError(f"{path} is not Python source: {describe(error)}") from None
+    name = f"_ferrule_tools_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
+    previous = sys.modules.get(name)
+    # Dataclasses and annotations look their module up by name.
+    sys.modules[name] = module
+    folder = str(path.parent)
+    sys.path.append(folder)
+    try:
+        exec(code, module.__dict__)
+        return Toolset(_collect(module))
+    except BaseException as error:
+        if previous is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = previous
+        if isinstance(error, (Exception, SystemExit)):
+            _refuse(error, path)
+        raise
+    finally:
+        if folder in sys.path:
+            # The last one is ours, unless the file itself changed the path.
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
+
+
+def _refuse(error: BaseException, path: Path) -> NoReturn:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    at = f"{path}, line {lines[-1]}" if lines else str(path)
+    if isinstance(error, ToolDefinitionError):
+        raise ToolDefinitionError(f"{at}: {error}") from error
+    if isinstance(error, ImportError):
+        advice = "install it or remove the import"
+    elif isinstance(error, SystemExit):
+        advice = 'put it under `if __name__ == "__main__":`'
+    else:
+        advice = "the file must import without errors"
+    raise ToolDefinitionError(f"{at}: {describe(error)} ({advice})") from error
+
+
+def _collect(module: types.ModuleType) -> list[Tool]:
+    values = list({id(value): value for value in vars(module).values()}.values())
+    if tools := [value for value in values if isinstance(value, Tool)]:
+        return tools
+    functions = [value for value in values if _is_public_function(value, module)]
+    if not functions:
+        raise ToolDefinitionError("no tools found (decorate a function with @tool, or define a public typed function)")
+    return [make_tool(function) for function in functions]
+
+
+def _is_public_function(value: Any, module: types.ModuleType) -> bool:
+    return inspect.isfunction(value) and value.__module__ == module.__name__ and not value.__name__.startswith("_")
+
+
+def _from_json(path: Path, data: bytes) -> Toolset:
+    try:
+        document = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ToolDefinitionError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise ToolDefinitionError(f"{path} is not a JSON file: {describe(error)}") from None
+    if isinstance(document, dict) and ("openapi" in document or "swagger" in document):
+        raise ToolDefinitionError(f"{path} is an OpenAPI document, which is not supported yet: {_TAKES}")
+    schemas = document if isinstance(document, list) else [document]
+    if not schemas:
+        raise ToolDefinitionError(f"{path}: no tools found (the list of schemas is empty)")
+    tools: list[Tool] = []
+    for index, schema in enumerate(schemas):
+        try:
+            tools.append(Tool.from_schema(schema))
+        except ToolDefinitionError as error:
+            place = f"{path}, entry {index + 1}" if isinstance(document, list) else str(path)
+            raise ToolDefinitionError(f"{place}: {error}") from None
+    try:
+        return Toolset(tools)
+    except ToolDefinitionError as error:
+        raise ToolDefinitionError(f"{path}: {error}") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
