@@ -1,1 +1,29 @@
-""""""
+"""From a goal in plain words to validated, executed tool calls."""
+
+from .agent import Agent
+from .budget import Budget
+from .errors import AgentError, LogError, ParseError, SchemaError
+from .log import RunLog, read_log
+from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop, step_from_json, to_json
+
+__all__ = [
+    "Agent",
+    "AgentError",
+    "Answer",
+    "Budget",
+    "Call",
+    "Goal",
+    "LogError",
+    "Observation",
+    "ParseError",
+    "Refusal",
+    "Run",
+    "RunLog",
+    "RunUsage",
+    "SchemaError",
+    "Step",
+    "Stop",
+    "read_log",
+    "step_from_json",
+    "to_json",
+]

@@ -2,7 +2,8 @@
 
     AgentError
     ├── SchemaError    a tool's schema asks for something that a grammar cannot guarantee (the host's fault: it raises)
-    └── ParseError     generated text is not a turn of the dialect (the model's fault: an observation)
+    ├── ParseError     generated text is not a turn of the dialect (the model's fault: an observation)
+    └── LogError       a log cannot be written, read or understood
 
 Every message is one line.
 """
@@ -20,3 +21,7 @@ class SchemaError(AgentError):
 
 class ParseError(AgentError):
     """Generated text is not a well-formed turn of the dialect."""
+
+
+class LogError(AgentError):
+    """A log of runs cannot be written, cannot be read, or is not one."""

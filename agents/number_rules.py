@@ -32,13 +32,15 @@ DECIMAL = (r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,14})?", r"-?[0-9.]{1,16}")
 
 
 def integers(lo: int | None, hi: int | None) -> str | None:
-    """Regular expression of the integers lo … hi; an open side ends after 15 digits, or 3 more than the bound has.
+    """Regular expression of integers lo … hi of at most 15 digits; where a bound has more, up to 1000 times that bound.
 
     None when there is no such integer.
     """
-    bound = max((len(str(abs(n))) + 3 for n in (lo, hi) if n is not None and abs(n) >= 10**DIGITS), default=DIGITS)
-    lo = 1 - 10**bound if lo is None else lo
-    hi = 10**bound - 1 if hi is None else hi
+    least = 10**DIGITS - 1
+    low_end = -max(least, 0 if hi is None else -1000 * hi)
+    high_end = max(least, 0 if lo is None else 1000 * lo)
+    lo = low_end if lo is None else max(lo, low_end)
+    hi = high_end if hi is None else min(hi, high_end)
     if lo > hi:
         return None
     parts = []

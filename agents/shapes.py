@@ -52,7 +52,7 @@ class Shape:
 
     def joined(self, other: Shape) -> Shape:
         """Both at once."""
-        parts = (*self.parts, *(part for part in other.parts if part not in self.parts))
+        parts = (*self.parts, *(part for part in other.parts if not any(part is mine for mine in self.parts)))
         return Shape(parts, max(self.depth, other.depth))
 
     @property
@@ -228,7 +228,8 @@ class Shapes:
         """True when nothing that is generated for `shape` can satisfy `schema`."""
         if shape.is_finite:
             return not any(self._valid(value, schema) for value in self.listed(shape))
-        return all(self._excludes(shape, other) for other in self.of(schema, shape.depth))
+        # Not at the shape's depth: what is too deep to be generated is still valid.
+        return all(self._excludes(shape, other) for other in self.of(schema))
 
     def _excludes(self, shape: Shape, other: Shape) -> bool:
         """As `never`, for one alternative. Keywords that are not looked at could only exclude more."""
@@ -247,7 +248,8 @@ class Shapes:
             return True
         for name in required:
             theirs = other.property_schemas(name)
-            if any(all(self.never(mine, {"allOf": theirs}) for mine in self.all_of(shape.property_schemas(name), shape.depth))):
+            mine = self.all_of(shape.property_schemas(name), shape.depth)
+            if all(self.never(value, {"allOf": theirs}) for value in mine):
                 return True
         return False
 

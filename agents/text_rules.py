@@ -250,7 +250,7 @@ def _formats() -> dict[str, str]:
     clock = "(?:[0-9]+H(?:[0-9]+M(?:[0-9]+S)?)?|[0-9]+M(?:[0-9]+S)?|[0-9]+S)"
     calendar = "(?:[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)"
     label = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    hostname = rf"{label}(?:\.{label})*"
+    hostname = rf"{label}(?:\.{label}){{0,7}}"
     byte = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
     hexes = "[0-9a-fA-F]{1,4}"
     # All eight groups, or k groups, "::" and at most 7 − k more.
@@ -258,7 +258,8 @@ def _formats() -> dict[str, str]:
         (f"{hexes}(?::{hexes}){{{k - 1}}}" if k else "") + "::" + (f"(?:{hexes}(?::{hexes}){{0,{6 - k}}})?" if k < 7 else "")
         for k in range(8)
     ]
-    email = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]+)*@{label}(?:\.{label})+"
+    atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,32}"
+    email = rf"{atom}(?:\.{atom})?@{label}(?:\.{label}){{1,7}}"
     uri_character = r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})"
     return {
         "date": date,
@@ -271,7 +272,7 @@ def _formats() -> dict[str, str]:
         "ipv4": rf"{byte}(?:\.{byte}){{3}}",
         "ipv6": f"(?:{hexes}(?::{hexes}){{7}}|{'|'.join(short)})",
         "uuid": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-        "uri": f"[A-Za-z][A-Za-z0-9+.-]*:{uri_character}+",
+        "uri": f"[A-Za-z][A-Za-z0-9+.-]{{0,19}}:{uri_character}+",
     }
 
 

@@ -10,7 +10,7 @@
 
 from . import layers, ops
 from .backend import Backend, available_backends, backend_names, get_backend
-from .errors import BackendNotInstalledError, CoreError, ShapeError, UnknownBackendError
+from .errors import BackendNotInstalledError, CoreError, ElementTypeError, ShapeError, UnknownBackendError
 from .module import ArraySpec, Module, initialize, load_arrays, map_arrays, named_arrays
 from .quantized import CodebookArray
 
@@ -20,6 +20,7 @@ __all__ = [
     "BackendNotInstalledError",
     "CodebookArray",
     "CoreError",
+    "ElementTypeError",
     "Module",
     "ShapeError",
     "UnknownBackendError",

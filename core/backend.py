@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -78,14 +79,28 @@ def backend_of(*arrays: Any) -> Backend:
 
 
 def _find_owner(array: Any) -> Backend:
-    for name, backend in _loaded.items():
-        if name != "numpy" and backend.owns(array):
-            _by_type[type(array)] = backend
-            return backend
     if isinstance(array, np.ndarray | np.generic | int | float | bool | list | tuple):
         _by_type[type(array)] = _HOST
         return _HOST
-    raise TypeError(f"expected an array of a loaded backend ({', '.join(_loaded) or 'none'}), received {type(array).__name__}")
+    for name, (_, package, _) in _BACKENDS.items():
+        # An array of a framework is there only if its package is imported, by us or by the user.
+        if name != "numpy" and (name in _loaded or sys.modules.get(package)) and get_backend(name).owns(array):
+            _by_type[type(array)] = get_backend(name)
+            return _by_type[type(array)]
+    raise TypeError(f"expected an array of one of the backends {', '.join(_BACKENDS)}; received {type(array).__name__}")
+
+
+def host_array(x: Any) -> np.ndarray:
+    """Anything that `asarray` accepts as a NumPy array: arrays of any backend, and Python numbers and lists of them, which
+    become float32, int32 or bool (NumPy alone would make them 64 bits wide, and every result after them).
+    """
+    if isinstance(x, np.ndarray | np.generic):
+        return np.asarray(x)
+    owner = backend_of(x)
+    if owner.name != "numpy":
+        return owner.to_numpy(x)
+    array = np.asarray(x)
+    return np.asarray(x, {"f": np.float32, "i": np.int32}.get(array.dtype.kind, array.dtype))
 
 
 def _missing(self: Backend, *_: Any, **__: Any) -> NoReturn:
@@ -115,6 +130,13 @@ class Backend:
     def compile(self, fn: Callable, module: Any, donate: Sequence[int] = ()) -> Callable:
         return lambda *args: fn(module, *args)
 
+    def keeps_packed(self) -> bool:
+        """Whether products with packed matrices are fast here; otherwise a loader unpacks all but tables of rows.
+
+        Called when a model is loaded, so a backend may use it to import optional kernels.
+        """
+        return False
+
     def synchronize(self, tree: Any) -> Any:
         """Wait until the arrays of a result are computed (for timings); hands the result back."""
         return tree
@@ -140,7 +162,8 @@ class Backend:
         return 1.0 / self.sqrt(x)
 
     def sigmoid(self, x):
-        return 0.5 * self.tanh(0.5 * x) + 0.5
+        # Not by tanh, which loses every digit where the result is small. The bound keeps exp finite in float32.
+        return 1.0 / (1.0 + self.exp(self.minimum(-x, 88.0)))
 
     def silu(self, x):
         return x * self.sigmoid(x)
@@ -161,7 +184,7 @@ class Backend:
         return self.sum(x, axis, keepdims) / math.prod(x.shape[a] for a in axes)
 
     def logsumexp(self, x, axis=-1, keepdims=False):
-        top = self.max(x, axis, True)
+        top = self.maximum(self.max(x, axis, True), _lowest(x))  # finite where a whole row is -inf
         total = self.log(self.sum(self.exp(x - top), axis, True)) + top
         return total if keepdims else self.reshape(total, _without(total.shape, axis))
 
@@ -183,6 +206,18 @@ class Backend:
         y = self.matmul(x, self.transpose(weight, (1, 0)))
         return y if bias is None else y + bias
 
+    def codebook_linear(self, x, weight, bias=None):
+        return self.linear(x, weight.dequantize(), bias)
+
+    def kronecker(self, z, a, b):
+        # Both products have the rows of all z in their rows: two plain products, whatever the number of z.
+        m, n = a.shape[0], b.shape[0]
+        y = self.matmul(self.reshape(z, (-1, n)), b)
+        y = self.transpose(self.reshape(y, (-1, m, n)), (0, 2, 1))
+        y = self.matmul(self.reshape(y, (-1, m)), a)
+        y = self.transpose(self.reshape(y, (-1, n, m)), (0, 2, 1))
+        return self.reshape(y, tuple(z.shape))
+
     def rotary(self, x, cos, sin):
         half = x.shape[-1] // 2
         first, second = x[..., :half], x[..., half:]
@@ -199,7 +234,7 @@ class Backend:
             scores = self.soft_cap(scores, cap)
         if mask is not None:
             scores = self.reshape(scores, (B, K, G, T, S))
-            scores = self.where(self.expand_dims(self.expand_dims(mask, 1), 1), scores, _LOWEST)
+            scores = self.where(self.expand_dims(self.expand_dims(mask, 1), 1), scores, _lowest(scores))
             scores = self.reshape(scores, (B, K, G * T, S))
         out = self.matmul(self.softmax(scores), self.transpose(v, (0, 2, 1, 3)))
         out = self.transpose(self.reshape(out, (B, K, G, T, v.shape[-1])), (0, 3, 1, 2, 4))
@@ -225,7 +260,9 @@ class Backend:
         return e * columns if rows is None else e * rows * columns
 
 
-_LOWEST = -3.0e38  # below every float32 logit; -inf would turn a fully masked row into NaN
+def _lowest(x: Array) -> float:
+    """Below every logit of that element type, yet finite: -inf would turn a fully masked row into NaN."""
+    return -6.0e4 if "float16" in str(x.dtype) else -3.0e38
 
 
 def _without(shape: Sequence[int], axis: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 CoreError
 ├── UnknownBackendError         no backend has that name
 ├── BackendNotInstalledError    the framework behind a backend cannot be imported
+├── ElementTypeError            the backend has no such element type
 └── ShapeError                  arrays given for a module are missing, unknown or misshaped
 """
 
@@ -17,6 +18,10 @@ class UnknownBackendError(CoreError, ValueError):
 
 class BackendNotInstalledError(CoreError, ImportError):
     """The framework behind the backend is not installed."""
+
+
+class ElementTypeError(CoreError, TypeError):
+    """The backend has no such element type."""
 
 
 class ShapeError(CoreError, ValueError):

@@ -43,17 +43,26 @@ class ArraySpec:
     dtype: str = "float32"
     init: str = "normal"
 
+    def __post_init__(self) -> None:
+        if self.init not in ("normal", "zeros", "ones"):
+            raise ValueError(f"init is 'normal', 'zeros' or 'ones', received {self.init!r}")
+
 
 class Module:
-    """Base of every layer and model; see the module's docstring for what counts as a child."""
+    """Base of every layer and model; see the module's docstring for what counts as a child.
+
+    Attributes:
+        stands_for_array: the whole module is one array, of its attribute `shape`, in another storage (a quantised array).
+    """
+
+    stands_for_array = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{type(self).__name__} defines no __call__")
 
     def __repr__(self) -> str:
-        arrays = named_arrays(self)
-        count = sum(math.prod(a.shape) for a in arrays.values())
-        return f"{type(self).__name__}({len(arrays)} arrays, {count:,} elements)"
+        shapes = list(_logical_shapes(self))
+        return f"{type(self).__name__}({len(shapes)} arrays, {sum(map(math.prod, shapes)):,} elements)"
 
 
 def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
@@ -70,13 +79,25 @@ def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
 def _is_array(value: Any) -> bool:
     if isinstance(value, ArraySpec | np.ndarray):
         return True
-    if isinstance(value, str | bytes | int | float | bool | type(None) | np.generic) or not hasattr(value, "shape"):
+    if isinstance(value, np.generic) or not hasattr(type(value), "shape"):
         return False
     try:
-        backend_of(value)
+        return backend_of(value).owns(value)
     except TypeError:
         return False
-    return True
+
+
+def _logical_shapes(node: Any) -> Iterator[tuple[int, ...]]:
+    """The shape of every array of a tree, a quantised one counted as the array that it stands for."""
+    children = _children(node)
+    if isinstance(node, Module) and node.stands_for_array:
+        yield tuple(node.shape)
+    elif children is None:
+        if _is_array(node):
+            yield tuple(node.shape)
+    else:
+        for _, child in children:
+            yield from _logical_shapes(child)
 
 
 def _map(node: Any, fn: Callable[[str, Any], Any], path: str) -> Any:
@@ -95,9 +116,19 @@ def _map(node: Any, fn: Callable[[str, Any], Any], path: str) -> Any:
 
 
 def named_arrays(tree: Any) -> dict[str, Array]:
-    """Every array of a tree by its path, as in ``{"layers.0.norm.gain": array}``, in the order of the tree."""
+    """Every array of a tree by its path, as in ``{"layers.0.norm.gain": array}``, in the order of the tree.
+
+    Raises:
+        ShapeError: two arrays have one path, because a key of a dict contains a dot or is a number beside its text.
+    """
     found: dict[str, Array] = {}
-    _map(tree, found.setdefault, "")
+
+    def add(path: str, array: Array) -> None:
+        if path in found:
+            raise ShapeError(f"two arrays of {type(tree).__name__} have the path {path!r}: use dict keys without dots")
+        found[path] = array
+
+    _map(tree, add, "")
     return found
 
 
@@ -118,7 +149,14 @@ def flatten(tree: Any) -> tuple[list[Array], Any]:
 
 
 def unflatten(structure: Any, leaves: list[Array]) -> Any:
-    """The tree of `flatten`, with these arrays in it."""
+    """The tree of `flatten`, with these arrays in it.
+
+    Raises:
+        ShapeError: there are more or fewer arrays than places for them.
+    """
+    places = len(named_arrays(structure))
+    if places != len(leaves):
+        raise ShapeError(f"{type(structure).__name__} has {places} arrays, received {len(leaves)}")
     remaining = iter(leaves)
     return _map(structure, lambda _, __: next(remaining), "")
 
@@ -158,9 +196,11 @@ def initialize(tree: Any, seed: int, backend: str | Backend = "numpy") -> Any:
         if not isinstance(spec, ArraySpec):
             return spec
         if spec.init == "zeros" or spec.init == "ones":
-            return backend.asarray(np.full(spec.shape, float(spec.init == "ones"), spec.dtype))
+            return backend.full(spec.shape, float(spec.init == "ones"), spec.dtype)
         stream = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "little")
-        values = np.random.Generator(np.random.Philox(key=[seed, stream])).standard_normal(spec.shape, dtype=np.float32)
-        return backend.asarray((values / math.sqrt(spec.shape[-1])).astype(spec.dtype))
+        # uint64 said outright: NumPy would take a list of a small and a large integer for floats, and round the large one
+        philox = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64))
+        values = np.random.Generator(philox).standard_normal(spec.shape, dtype=np.float32)
+        return backend.asarray(values / np.float32(math.sqrt(spec.shape[-1] if spec.shape else 1)), spec.dtype)
 
     return _map(tree, draw, "")

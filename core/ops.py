@@ -272,6 +272,11 @@ def linear(x: Array, weight: Array | CodebookArray, bias: Array | None = None) -
     return weight.linear(x, bias) if isinstance(weight, CodebookArray) else backend_of(x, weight).linear(x, weight, bias)
 
 
+def kronecker(z: Array, a: Array, b: Array) -> Array:
+    """Product with a Kronecker product: Aᵀ·Z·B for each row of z [..., m·n] seen as [m, n]; a [m, m], b [n, n]."""
+    return backend_of(z).kronecker(z, a, b)
+
+
 # ---- blocks of language models ---------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .backend import Array, Backend, backend_of
@@ -27,6 +25,8 @@ class CodebookArray(Module):
         bits: 1, 2 or 4.
         shape: (rows, columns).
     """
+
+    stands_for_array = True
 
     def __init__(self, codes: Array, norms: Array, codebook: Array, bits: int, group: int, columns: int):
         if bits not in (1, 2, 4):
@@ -53,8 +53,8 @@ class CodebookArray(Module):
         return self._unpack(backend_of(self.codes), self.codes, self.norms)
 
     def linear(self, x: Array, bias: Array | None = None) -> Array:
-        """``x · Wᵀ`` [..., columns] -> [..., rows]; unpacks the matrix for the product."""
-        return backend_of(x).linear(x, self.dequantize(), bias)
+        """``x · Wᵀ`` (+ bias): [..., columns] -> [..., rows], by the backend's kernel or by unpacking the matrix."""
+        return backend_of(x, self.codes).codebook_linear(x, self, bias)
 
     def _unpack(self, backend: Backend, codes: Array, norms: Array) -> Array:
         leading = tuple(codes.shape[:-1])
@@ -80,8 +80,3 @@ def hadamard(n: int) -> np.ndarray:
     while matrix.shape[0] < n:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
     return (matrix / np.sqrt(n)).astype(np.float32)
-
-
-def dequantize(tree: Any) -> Any:
-    """A copy of the array if it is quantised, as a float array; anything else is handed back as it is."""
-    return tree.dequantize() if isinstance(tree, CodebookArray) else tree

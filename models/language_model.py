@@ -134,11 +134,13 @@ class LanguageModel:
         return matrix / np.linalg.norm(matrix, axis=-1, keepdims=True)
 
     def confidence(self, state: State) -> float | None:
-        """Probability, by the model's own head, that what it wrote is right; None where there is no such head."""
-        if not self.loop.pool:
-            return None
+        """Probability, by the model's own head, that what it wrote is right; None where there is no such head.
+
+        The state is kept, so a prompt that goes on from here pays for nothing before it.
+        """
         self.loop.feed(state)
-        return float(ops.to_numpy(self._confidence(state.cache["pool"]))[0])
+        self.loop.keep(state)
+        return float(ops.to_numpy(self._confidence(state.cache["pool"]))[0]) if self.loop.pool else None
 
     def _start(self, prompt: str, max_tokens: int, temperature: float, constraint, sampling: dict[str, Any]) -> Stream:
         sampler = make_sampler(temperature, **sampling)

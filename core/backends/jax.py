@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..backend import Backend
+from ..backend import Backend, host_array
 from ..module import flatten, unflatten
 
 
@@ -17,10 +17,10 @@ class JaxBackend(Backend):
         return isinstance(x, jax.Array)
 
     def asarray(self, x, dtype=None):
-        return jnp.asarray(x, dtype)
+        return jnp.asarray(x if isinstance(x, jax.Array) else host_array(x), dtype)
 
     def to_numpy(self, x):
-        return np.asarray(x)
+        return np.asarray(x.astype("float32") if x.dtype.name == "bfloat16" else x)
 
     def copy(self, x):
         return jnp.array(x, copy=True)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import numpy as np
 
-from ..backend import Backend
+from ..backend import Backend, host_array
+from ..errors import ElementTypeError
+
+
+def _dtype(dtype):
+    if dtype == "bfloat16":
+        raise ElementTypeError("NumPy has no element type bfloat16: use float32 or float16, or another backend")
+    return dtype
 
 
 class NumpyBackend(Backend):
@@ -17,7 +25,8 @@ class NumpyBackend(Backend):
         return isinstance(x, np.ndarray | np.generic)
 
     def asarray(self, x, dtype=None):
-        return np.asarray(x, dtype)
+        x = x if isinstance(x, np.ndarray) else host_array(x)
+        return x if dtype is None else x.astype(_dtype(dtype), copy=False)
 
     def to_numpy(self, x):
         return np.asarray(x)
@@ -26,16 +35,16 @@ class NumpyBackend(Backend):
         return x.copy()
 
     def zeros(self, shape, dtype="float32"):
-        return np.zeros(shape, dtype)
+        return np.zeros(shape, _dtype(dtype))
 
     def full(self, shape, value, dtype="float32"):
-        return np.full(shape, value, dtype)
+        return np.full(shape, value, _dtype(dtype))
 
     def arange(self, n, dtype="int32"):
         return np.arange(n, dtype=dtype)
 
     def cast(self, x, dtype):
-        return np.asarray(x).astype(dtype, copy=False)
+        return np.asarray(x).astype(_dtype(dtype), copy=False)
 
     exp, log, sqrt, sin, cos, tanh = (staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh))
     abs, maximum, minimum, round = (staticmethod(f) for f in (np.abs, np.maximum, np.minimum, np.round))
@@ -48,6 +57,8 @@ class NumpyBackend(Backend):
         return np.vectorize(math.erf, otypes=[np.asarray(x).dtype])(x)
 
     def where(self, condition, x, y):
+        if not (hasattr(x, "dtype") or hasattr(y, "dtype")):  # two Python numbers would make a result of 64 bits
+            x = host_array(x)
         return np.where(condition, x, y)
 
     def reshape(self, x, shape):
@@ -66,7 +77,10 @@ class NumpyBackend(Backend):
         return np.stack(xs, axis)
 
     def pad(self, x, widths, value=0):
-        return np.pad(x, widths, constant_values=value)
+        # np.pad takes ten times as long for the small arrays of a decode step
+        y = np.full([before + n + after for n, (before, after) in zip(x.shape, widths)], value, x.dtype)
+        y[tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, widths))] = x
+        return y
 
     def take(self, x, indices, axis=0):
         return np.take(x, indices, axis)
@@ -90,7 +104,7 @@ class NumpyBackend(Backend):
     def einsum(self, equation, *xs):
         return np.einsum(equation, *xs, optimize=True)
 
-    # ---- faster than the derived forms -----------------------------------------------------------------------------------
+    # ---- faster than the derived forms ---------------------------------------------------------------------------------
     def linear(self, x, weight, bias=None):
         rows = x.reshape(-1, x.shape[-1])  # one BLAS call instead of one per leading index
         y = (rows @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
@@ -98,9 +112,8 @@ class NumpyBackend(Backend):
 
     def rms_norm(self, x, gain=None, eps=1e-6):
         scale = np.einsum("...i,...i->...", x, x)
-        scale /= x.shape[-1]
-        scale += eps
-        y = x * (1.0 / np.sqrt(scale))[..., None]
+        scale = 1.0 / np.sqrt(scale / x.shape[-1] + eps)
+        y = x * scale[..., None]
         if gain is not None:
             y *= gain
         return y
@@ -110,6 +123,15 @@ class NumpyBackend(Backend):
         np.exp(e, out=e)
         e /= np.sum(e, axis, keepdims=True)
         return e
+
+    def keeps_packed(self):
+        """True where Numba is installed: this backend becomes `CompiledNumpyBackend` then, in place."""
+        if importlib.util.find_spec("numba") is None:
+            return False
+        from .numpy_compiled import CompiledNumpyBackend
+
+        self.__class__ = CompiledNumpyBackend
+        return True
 
 
 BACKEND = NumpyBackend()

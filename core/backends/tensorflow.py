@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-
-# Read once, when TensorFlow starts: without it every process prints lines about oneDNN and CPU features.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import sys
+import tempfile
+from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
-from ..backend import Backend
+from ..backend import Backend, host_array
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keeps two lines off the terminal that TensorFlow writes in C++ at import, before its log level is in force (they name
+    oneDNN as its default on CPUs). Everything else that is written meanwhile follows when the import has ended.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            held.seek(0)
+            for line in held:
+                if b"absl::InitializeLog()" not in line and b"oneDNN custom operations are on" not in line:
+                    os.write(stderr, line)
+            os.close(stderr)
+
+
+# Read once, when TensorFlow starts; who sets 0 wants to see everything.
+with contextlib.nullcontext() if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0" else _without_greeting():
+    import tensorflow as tf
 
 
 class TensorflowBackend(Backend):
@@ -20,10 +46,11 @@ class TensorflowBackend(Backend):
         return isinstance(x, tf.Tensor | tf.Variable)
 
     def asarray(self, x, dtype=None):
-        return tf.convert_to_tensor(x) if dtype is None else self.cast(x, dtype)
+        x = tf.convert_to_tensor(x if self.owns(x) else host_array(x))
+        return x if dtype is None else tf.cast(x, dtype)
 
     def to_numpy(self, x):
-        return np.asarray(x)
+        return np.asarray(tf.cast(x, "float32") if x.dtype == tf.bfloat16 else x)
 
     def zeros(self, shape, dtype="float32"):
         return tf.zeros(shape, dtype)
@@ -94,11 +121,12 @@ class TensorflowBackend(Backend):
         return y if bias is None else y + bias
 
     def compile(self, fn, module, donate=()):
-        return tf.function(lambda *args: fn(module, *args), jit_compile=True, reduce_retracing=False)
+        return tf.function(lambda *args: fn(module, *args), jit_compile=True, reduce_retracing=False, autograph=False)
 
     def synchronize(self, tree):
         for leaf in tf.nest.flatten(tree):
-            leaf.numpy()
+            if isinstance(leaf, tf.Tensor):
+                leaf.numpy()
         return tree
 
 

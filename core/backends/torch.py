@@ -8,26 +8,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..backend import Backend
-
-_DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "int8": torch.int8,
-    "uint8": torch.uint8,
-    "int32": torch.int32,
-    "int64": torch.int64,
-    "bool": torch.bool,
-}
+from ..backend import Backend, host_array
+from ..errors import ElementTypeError
 
 
 def _dtype(dtype):
-    return (
-        dtype
-        if dtype is None or isinstance(dtype, torch.dtype)
-        else _DTYPES[str(np.dtype(dtype)) if dtype != "bfloat16" else dtype]
-    )
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ElementTypeError(f"PyTorch has no element type {name!r}: use float32, float16, bfloat16, an integer type or bool")
+    return found
 
 
 class TorchBackend(Backend):
@@ -38,12 +30,21 @@ class TorchBackend(Backend):
         return isinstance(x, torch.Tensor)
 
     def asarray(self, x, dtype=None):
-        if isinstance(x, np.ndarray) and not x.flags.writeable:
+        if isinstance(x, torch.Tensor):
+            return x if dtype is None else x.to(_dtype(dtype))
+        if not isinstance(x, np.ndarray):
+            x = host_array(x)
+        if not x.flags.writeable or any(step < 0 for step in x.strides):
             x = x.copy()  # a tensor over read-only memory (a memory map) could be written through
+        if x.dtype.name == "bfloat16":  # NumPy knows it only through the package ml_dtypes, PyTorch not at all
+            return torch.as_tensor(x.view(np.int16)).view(torch.bfloat16).to(_dtype(dtype) or torch.bfloat16)
         return torch.as_tensor(x, dtype=_dtype(dtype))
 
     def to_numpy(self, x):
-        return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+        if not isinstance(x, torch.Tensor):
+            return np.asarray(x)
+        x = x.detach().cpu()
+        return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
     def copy(self, x):
         return x.clone()
@@ -66,40 +67,53 @@ class TorchBackend(Backend):
     tanh, erf, sigmoid, silu, abs, round = (
         staticmethod(f) for f in (torch.tanh, torch.erf, torch.sigmoid, F.silu, torch.abs, torch.round)
     )
-    remainder, bitwise_and, bitwise_xor = (staticmethod(f) for f in (torch.remainder, torch.bitwise_and, torch.bitwise_xor))
-    shift_right, einsum, reshape, transpose = (
-        staticmethod(f) for f in (torch.bitwise_right_shift, torch.einsum, torch.reshape, torch.permute)
-    )
+    reshape, transpose = staticmethod(torch.reshape), staticmethod(torch.permute)
     expand_dims, broadcast_to = staticmethod(torch.unsqueeze), staticmethod(torch.broadcast_to)
 
     def maximum(self, x, y):
-        return torch.maximum(*self._pair(x, y))
+        return torch.maximum(*self._tensors(x, y))
 
     def minimum(self, x, y):
-        return torch.minimum(*self._pair(x, y))
+        return torch.minimum(*self._tensors(x, y))
+
+    def remainder(self, x, y):
+        return torch.remainder(*self._tensors(x, y))
+
+    def bitwise_and(self, x, y):
+        return torch.bitwise_and(*self._tensors(x, y))
+
+    def bitwise_xor(self, x, y):
+        return torch.bitwise_xor(*self._tensors(x, y))
+
+    def shift_right(self, x, y):
+        return torch.bitwise_right_shift(*self._tensors(x, y))
 
     def matmul(self, x, y):
-        return torch.matmul(*self._pair(x, y))
+        return torch.matmul(*self._tensors(x, y))
+
+    def einsum(self, equation, *xs):
+        return torch.einsum(equation, *self._tensors(*xs))
 
     def where(self, condition, x, y):
-        return torch.where(condition, x, y)
+        return torch.where(*self._tensors(condition, x, y))
 
     def concatenate(self, xs, axis=-1):
-        return torch.cat(xs, axis)
+        return torch.cat(self._tensors(*xs), axis)
 
     def stack(self, xs, axis=0):
-        return torch.stack(xs, axis)
+        return torch.stack(self._tensors(*xs), axis)
 
     def pad(self, x, widths, value=0):
         return F.pad(x, [n for pair in reversed(widths) for n in pair], value=value)
 
     def take(self, x, indices, axis=0):
-        indices = self.asarray(indices)
+        x, indices = self._tensors(x, indices)
+        axis %= x.ndim
         rows = torch.index_select(x, axis, indices.reshape(-1))
         return rows.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
     def write(self, buffer, rows, index):
-        buffer[:, index] = rows
+        buffer[:, index] = self.asarray(rows)
         return buffer
 
     def rows(self, x, start, size):
@@ -121,7 +135,7 @@ class TorchBackend(Backend):
         return F.gelu(x, approximate="tanh" if approximate else "none")
 
     def linear(self, x, weight, bias=None):
-        return F.linear(x, weight, bias)
+        return F.linear(*self._tensors(x, weight), bias)
 
     def compile(self, fn, module, donate=()):
         @functools.wraps(fn)
@@ -131,8 +145,8 @@ class TorchBackend(Backend):
 
         return program
 
-    def _pair(self, x, y):
-        return self.asarray(x), self.asarray(y)
+    def _tensors(self, *xs):
+        return [x if isinstance(x, torch.Tensor) else self.asarray(x) for x in xs]
 
 
 BACKEND = TorchBackend()

@@ -30,6 +30,10 @@ class _AdaptiveAveragePooling(Module):
         if len(x.shape) != self.rank + 2:
             raise ShapeError(f"{type(self).__name__} takes {self.rank + 2} axes, received shape {tuple(x.shape)}")
         first = 2 if self.channels_first else 1
+        if 0 in x.shape[first : first + self.rank]:
+            raise ShapeError(f"{type(self).__name__} cannot average over nothing, received shape {tuple(x.shape)}")
+        if "float" not in str(x.dtype):
+            x = ops.cast(x, "float32")
         for offset, n in enumerate(self.output_size):
             x = _pool_axis(x, first + offset, n)
         return x
@@ -63,5 +67,5 @@ def _pool_axis(x: Array, axis: int, n: int) -> Array:
     weights = (inside / (ends - starts)[:, None]).astype(np.float32)
     last = len(x.shape) - 1
     order = [a for a in range(last + 1) if a != axis] + [axis]
-    pooled = ops.linear(ops.transpose(x, order), ops.asarray(weights, like=x))
+    pooled = ops.linear(ops.transpose(x, order), ops.asarray(weights, like=x, dtype=x.dtype))
     return ops.transpose(pooled, [order.index(a) for a in range(last + 1)])

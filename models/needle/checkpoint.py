@@ -42,7 +42,7 @@ def load_needle(
         config = config.ladder(depth)
     if kv_window:
         config = NeedleConfig(**{**vars(config), "kv_window": kv_window})
-    model = load_arrays(Needle(config), needle_arrays(container, config), backend)
+    model = load_arrays(Needle(config), needle_arrays(container, config, packed=backend.keeps_packed()), backend)
     return model, NeedleTokenizer(container.tokenizer)
 
 
@@ -57,12 +57,12 @@ def needle_config(container: Container) -> NeedleConfig:
     return NeedleConfig.from_header(h, cond_rank=t["layers.0.cond_v"].shape[1], **heads)
 
 
-def needle_arrays(container: Container, config: NeedleConfig) -> dict[str, Any]:
-    """Arrays of the tree by path, float32 on the host; n-gram tables as `CodebookArray`."""
-    read = _reader(container)
+def needle_arrays(container: Container, config: NeedleConfig, packed: bool) -> dict[str, Any]:
+    """Arrays of the tree by path, float32 on the host; n-gram tables, and if `packed` all large matrices, as `CodebookArray`."""
+    read, join = _reader(container), _joiner(container, packed)
     cos, sin = rotary_tables(config)
     arrays: dict[str, Any] = {
-        "embedding.weight": read("embedding"),
+        "embedding.weight": join("embedding"),
         "cos": cos,
         "sin": sin,
         "final_norm.gain": 1 + read("final_norm"),
@@ -71,10 +71,10 @@ def needle_arrays(container: Container, config: NeedleConfig) -> dict[str, Any]:
     phi = {n: read(f"mhc.phi_{n}").reshape(config.num_layers, -1, J * config.d_model) for n in ("pre", "post", "res")}
     for place, layer in enumerate(config.layers):
         arrays.update(_under(f"blocks.{place}.mhc.", _hyper_connection(read, phi, layer, place % J, J)))
-        arrays.update(_under(f"blocks.{place}.attn.", _attention(read, f"layers.{layer}.", config)))
+        arrays.update(_under(f"blocks.{place}.attn.", _attention(read, join, f"layers.{layer}.", config)))
         arrays.update(_under(f"blocks.{place}.mlp.", _mlp(read, f"layers.{layer}.", config)))
         if layer in config.engram_sites:
-            arrays.update(_under(f"blocks.{place}.engram.", _engram(read, container, f"engram.{layer}.")))
+            arrays.update(_under(f"blocks.{place}.engram.", _engram(read, join, _joiner(container, True), f"engram.{layer}.")))
     if config.probes:
         arrays.update(_under("confidence.", _confidence(read, config)))
     return arrays
@@ -86,6 +86,22 @@ def _reader(container: Container) -> Callable[[str], np.ndarray]:
         return dequantize(tensor) if isinstance(tensor, PackedTensor) else tensor.astype(np.float32)
 
     return read
+
+
+def _joiner(container: Container, packed: bool) -> Callable[..., Any]:
+    """Function from names of matrices with equal columns to one matrix of all their rows, packed where it can be."""
+    read = _reader(container)
+
+    def join(*names: str) -> Any:
+        parts = [container.tensors[name] for name in names]
+        first = parts[0]
+        same = all(isinstance(p, PackedTensor) and (p.bits, p.group) == (first.bits, first.group) for p in parts)
+        if not packed or not same or 8 % first.code_bits:
+            return np.concatenate([read(name) for name in names]) if len(names) > 1 else read(names[0])
+        codes, norms = (np.concatenate([getattr(p, kind) for p in parts]) for kind in ("codes", "norms"))
+        return CodebookArray(codes, norms, first.codebook, first.code_bits, first.group, first.shape[1])
+
+    return join
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -108,14 +124,14 @@ def _hyper_connection(read, phi, layer: int, lane: int, J: int) -> dict[str, Any
     }
 
 
-def _attention(read, at: str, config: NeedleConfig) -> dict[str, Any]:
+def _attention(read, join, at: str, config: NeedleConfig) -> dict[str, Any]:
     norms = [1 + read(at + "q_norm")] * config.num_heads + [1 + read(at + "k_norm")] * config.num_kv_heads
     gate = 1 / (1 + np.exp(-read(at + "attn_gate")))
     arrays = {
         "norm_in.gain": 1 + read(at + "norm_in"),
-        "qkvg_proj.weight": np.concatenate([read(f"{at}{n}_proj") for n in ("q", "k", "v", "gate")]),
+        "qkvg_proj.weight": join(*(f"{at}{n}_proj" for n in ("q", "k", "v", "gate"))),
         "qk_norm": np.stack(norms),
-        "out_proj.weight": read(at + "out_proj"),
+        "out_proj.weight": join(at + "out_proj"),
         "post_norm.gain": gate * (1 + read(at + "post_norm")),
     }
     if config.qkv_conv_taps:
@@ -138,17 +154,10 @@ def _mlp(read, at: str, config: NeedleConfig) -> dict[str, Any]:
     }
 
 
-def _engram(read, container: Container, at: str) -> dict[str, Any]:
-    tables = container.tensors[at + "tables"]
-    if isinstance(tables, PackedTensor) and 8 % tables.code_bits == 0:
-        packed: Any = CodebookArray(
-            tables.codes, tables.norms, tables.codebook, tables.code_bits, tables.group, tables.shape[1]
-        )
-    else:
-        packed = read(at + "tables")
+def _engram(read, join, join_packed, at: str) -> dict[str, Any]:
     return {
-        "tables": packed,
-        "kv_proj.weight": np.concatenate([read(at + "key_proj"), read(at + "value_proj")]),
+        "tables": join_packed(at + "tables"),
+        "kv_proj.weight": join(at + "key_proj", at + "value_proj"),
         "conv.weight": read(at + "taps"),
     }
 

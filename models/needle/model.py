@@ -107,7 +107,6 @@ class MonarchMLP(Module):
 
     def __init__(self, config: NeedleConfig):
         N, side = config.hada_n, math.isqrt(config.hada_n)
-        self.side = side
         self.width = config.d_model
         self.pre_hada = RMSNorm(config.d_model)
         self.d1 = ArraySpec((config.d_model,))  # the rest multiplies padding
@@ -124,19 +123,10 @@ class MonarchMLP(Module):
         m = self.pre_hada(x)
         c = 1.0 + self.cond_u(ops.softmax(self.cond_v(m)))
         z = ops.pad(self.d1 * m, ((0, 0), (0, 0), (0, c.shape[-1] - self.width)))
-        z = ops.take(self._kron(z, self.w1a, self.w1b), self.p1, axis=2)
-        z = self._kron(ops.silu(self.d2 * c * z + self.b2), self.w2a, self.w2b)
-        z = self._kron(self.d3 * ops.take(z, self.p2, axis=2), self.w3a, self.w3b)
+        z = ops.take(ops.kronecker(z, self.w1a, self.w1b), self.p1, axis=2)
+        z = ops.kronecker(ops.silu(self.d2 * c * z + self.b2), self.w2a, self.w2b)
+        z = ops.kronecker(self.d3 * ops.take(z, self.p2, axis=2), self.w3a, self.w3b)
         return x + self.d4 * z[..., : self.width]
-
-    def _kron(self, z: Array, a: Array, b: Array) -> Array:
-        """Aᵀ·Z·B with z [B, T, side²] seen as Z [side, side]; both products have the tokens in their rows."""
-        B, T, N = z.shape
-        z = ops.matmul(ops.reshape(z, (-1, self.side)), b)
-        z = ops.transpose(ops.reshape(z, (B * T, self.side, self.side)), (0, 2, 1))
-        z = ops.matmul(ops.reshape(z, (-1, self.side)), a)
-        z = ops.transpose(ops.reshape(z, (B * T, self.side, self.side)), (0, 2, 1))
-        return ops.reshape(z, (B, T, N))
 
 
 class Block(Module):

@@ -1,0 +1,44 @@
+"""Budgets: what a run may cost. Every run ends, and says which budget ended it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from .steps import RunUsage, Stop
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of one run.
+
+    Attributes:
+        turns: times the model is asked to write.
+        calls: tools executed.
+        tokens: generated tokens over all turns.
+        turn_tokens: generated tokens of one turn.
+        reasoning_tokens: of those, tokens before the calls.
+        seconds: wall clock, looked at between steps; a tool has a time limit of its own.
+    """
+
+    turns: int = 6
+    calls: int = 16
+    tokens: int = 2048
+    turn_tokens: int = 640
+    reasoning_tokens: int = 192
+    seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ValueError(f"a budget is above 0, received {name}={value}")
+
+    def exceeded(self, usage: RunUsage, began: float) -> Stop | None:
+        """The step that ends the run before its next turn, if a budget is used up; `began` in `time.monotonic` seconds."""
+        for name, spent in (("turns", usage.turns), ("calls", usage.calls), ("tokens", usage.generated_tokens)):
+            limit = getattr(self, name)
+            if spent >= limit:
+                return Stop(name, f"stopped: the budget of {limit} {name} is used up; raise Budget({name}=...) to go on")
+        if time.monotonic() - began >= self.seconds:
+            return Stop("seconds", f"stopped: the budget of {self.seconds:g} seconds is used up; raise Budget(seconds=...)")
+        return None

@@ -1,0 +1,94 @@
+"""The grammar of a list of calls: `[]` or `[{"name":"…","arguments":{…}},…]` in compact JSON.
+
+Level G0 holds because only declared names are written in it, level G1 because the arguments follow the tool's schema
+(`schema_rules`). The text is Lark in llguidance's dialect; a dialect of a model puts its turn around it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from ..tools.tool import Tool
+from .errors import SchemaError
+from .lark import Rules, compact, literal
+from .names import WireNames
+from .schema_rules import SchemaRules
+
+MAX_CALLS = 16
+"""Most calls in one turn."""
+
+
+def call_grammar(
+    tools: Sequence[Tool], *, allow_empty: bool = True, parallel: bool = True, names: WireNames | None = None
+) -> str:
+    """Lark rules for the calls of `tools`; the rule to refer to is `calls`.
+
+    Other rules are called `r0`, `r1`, … and terminals `T0`, `T1`, …; there is no `start`.
+
+    Args:
+        tools: The tools that may be called. With none, `[]` is all there is.
+        allow_empty: Whether `[]`, no call at all, is possible.
+        parallel: Whether there may be several calls, up to `MAX_CALLS`.
+        names: Names on the wire; without, the tools' own.
+
+    Raises:
+        SchemaError: A schema asks for something that the grammar cannot guarantee.
+    """
+    spelt = names.tools if names else {}
+    properties = names.properties if names else {}
+    declared = [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
+    if not declared and not allow_empty:
+        raise SchemaError("a call is asked for, but no tool is declared; declare one or allow the empty list")
+    return _call_grammar(json.dumps(declared), allow_empty, parallel)
+
+
+@lru_cache(maxsize=32)
+def _call_grammar(declared: str, allow_empty: bool, parallel: bool) -> str:
+    rules = Rules()
+    calls = [_call(rules, *tool) for tool in json.loads(declared)]
+    options = ['"[]"'] if allow_empty else []
+    if calls:
+        call = rules.rule(" | ".join(calls))
+        more = f' ("," {call}){{0,{MAX_CALLS - 1}}}' if parallel else ""
+        options.append(f'"[" {call}{more} "]"')
+    text = "\n".join([f"calls: {' | '.join(options)}", *rules.lines]) + "\n"
+    _check(text, rules)
+    return text
+
+
+def _call(rules: Rules, name: str, wire: str, parameters: dict[str, Any], properties: Mapping[str, str]) -> str:
+    where = f"tool {name!r}"
+    arguments = SchemaRules(parameters, where, rules, properties).compile()
+    try:
+        text = compact(wire)
+        text.encode()
+    except UnicodeEncodeError:
+        raise SchemaError(f"{where}: the name is not valid Unicode; rename the tool") from None
+    opening = f'{{"name":{text},"arguments":'
+    return rules.rule(f'{literal(opening)} {arguments} "}}"')
+
+
+def _check(text: str, rules: Rules) -> None:
+    """What only the grammar engine can tell: whether it takes the rules, and whether terminals match anything."""
+    import llguidance
+
+    problem = llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark("start: calls\n" + text))
+    if problem:
+        raise SchemaError(f"the tools' grammar is refused: {_first_line(problem)}; simplify the schemas")
+    if not rules.combined:
+        return
+    tokenizer = llguidance.LLTokenizer("byte")
+    lines = dict(line.split(": ", 1) for line in rules.lines if line.startswith("T"))
+    for name, complaint in rules.combined:
+        grammar = f"start: {name}\n{name}: {lines[name]}\n"
+        matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar), log_level=0)
+        matcher.compute_bitmask()
+        if matcher.is_error():
+            raise SchemaError(complaint)
+
+
+def _first_line(message: str) -> str:
+    return message.strip().split("\n", 1)[0][:200]

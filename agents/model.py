@@ -1,0 +1,62 @@
+"""What an agent asks of a model. `ferrule.models.LanguageModel` offers it; so does `ScriptedModel`, which needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+
+class TokenLike(Protocol):
+    """See `ferrule.models.token_loop.Token`."""
+
+    id: int
+    text: str
+    forced: bool
+    logprob: float
+
+
+class StreamLike(Protocol):
+    """Tokens as they are written; see `ferrule.models.token_loop.Stream`."""
+
+    stop_reason: str | None
+    usage: Any
+    state: Any
+
+    def __iter__(self) -> Iterator[TokenLike]: ...
+
+
+class TokenizerLike(Protocol):
+    bos_id: int | None
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+class AgentModel(Protocol):
+    """A model that writes under a grammar.
+
+    Attributes:
+        name: for the log.
+        dialect: name of the file in `dialects` that says how it is prompted.
+        context_length: tokens that prompt and output may have together.
+    """
+
+    name: str
+    dialect: str
+    context_length: int
+    tokenizer: TokenizerLike
+
+    def grammar(self, lark: str) -> Any:
+        """A constraint at the beginning of that grammar."""
+        ...
+
+    def stream_tokens(
+        self, ids: Sequence[int], *, max_tokens: int, constraint: Any, stop_ids: Sequence[int], pin: int
+    ) -> StreamLike:
+        """Tokens behind the prompt; its first `pin` tokens will come again."""
+        ...
+
+    def confidence(self, state: Any) -> float | None:
+        """Probability that what was written is right, if the model has an opinion."""
+        ...

@@ -1,0 +1,184 @@
+"""The typed steps of a run. A run is a list of these, in the order in which they happened, and nothing else.
+
+Every step is a frozen dataclass that goes to a JSON object and back (`to_json`, `step_from_json`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from ..tools import ToolCall, ToolResult
+from .errors import LogError
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What was asked, in the user's words."""
+
+    kind: ClassVar[str] = "goal"
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that the model decided on; its arguments satisfy the tool's schema.
+
+    Attributes:
+        reasoning: what the model wrote before it, for people to read.
+        confidence: probability, by the model's own account, that the calls of this turn are right; None where unknown.
+    """
+
+    kind: ClassVar[str] = "call"
+    call: ToolCall
+    reasoning: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What came of a call."""
+
+    kind: ClassVar[str] = "observation"
+    result: ToolResult
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The run ends without carrying out what was asked.
+
+    Attributes:
+        reason: "no_tool" (none fits the goal) or "low_confidence" (calls were written but withheld).
+        text: one line for people.
+        withheld: the calls that were not made.
+    """
+
+    kind: ClassVar[str] = "refusal"
+    reason: Literal["no_tool", "low_confidence"]
+    text: str
+    withheld: tuple[ToolCall, ...] = ()
+    reasoning: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The run ends with what the model has to say about the observations.
+
+    Attributes:
+        text: the model's own words; empty where it has none, and the observations speak for themselves.
+    """
+
+    kind: ClassVar[str] = "answer"
+    text: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A budget ended the run.
+
+    Attributes:
+        reason: which one: "turns", "calls", "tokens", "seconds", "context" or "repetition".
+        text: one line for people.
+    """
+
+    kind: ClassVar[str] = "stop"
+    reason: Literal["turns", "calls", "tokens", "seconds", "context", "repetition"]
+    text: str
+
+
+Step = Goal | Call | Observation | Refusal | Answer | Stop
+_KINDS: dict[str, type] = {step.kind: step for step in (Goal, Call, Observation, Refusal, Answer, Stop)}
+
+
+def to_json(step: Step) -> dict[str, Any]:
+    """A JSON object with the step's `kind` and fields."""
+    record: dict[str, Any] = {"kind": step.kind}
+    for f in fields(step):
+        record[f.name] = _plain(getattr(step, f.name))
+    return record
+
+
+def step_from_json(record: dict[str, Any]) -> Step:
+    """The step of a JSON object.
+
+    Raises:
+        LogError: it is not that of a step.
+    """
+    try:
+        values = {name: value for name, value in record.items() if name != "kind"}
+        kind = _KINDS[record["kind"]]
+        if kind is Call:
+            values["call"] = ToolCall(**values["call"])
+        elif kind is Refusal:
+            values["withheld"] = tuple(ToolCall(**call) for call in values.get("withheld", ()))
+        elif kind is Observation:
+            result = dict(values["result"])
+            values["result"] = ToolResult(**{**result, "call": ToolCall(**result["call"])})
+        return kind(**values)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LogError(f"not a step of a run: {str(record)[:120]} ({type(error).__name__}: {error})") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ToolCall | ToolResult):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@dataclass
+class RunUsage:
+    """What a run cost.
+
+    Attributes:
+        turns: times the model was asked to write.
+        calls: tools executed.
+        prompt_tokens, generated_tokens: over all turns; reused_tokens of the prompts were not paid for again.
+        model_seconds, tool_seconds, seconds: wall clock.
+    """
+
+    turns: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    generated_tokens: int = 0
+    model_seconds: float = 0.0
+    tool_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """A finished run.
+
+    Attributes:
+        steps: everything that happened.
+        usage: what it cost.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    usage: RunUsage = field(default_factory=RunUsage)
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """Every call that was made."""
+        return [step.call for step in self.steps if isinstance(step, Call)]
+
+    @property
+    def observations(self) -> list[ToolResult]:
+        """What came of each call."""
+        return [step.result for step in self.steps if isinstance(step, Observation)]
+
+    @property
+    def answer(self) -> str:
+        """The last word: the answer, or why there is none."""
+        last = self.steps[-1] if self.steps else None
+        return last.text if isinstance(last, Answer | Refusal | Stop) else ""
+
+    @property
+    def status(self) -> str:
+        """ "answered", "refused", "stopped", or "unfinished"."""
+        endings = {Answer: "answered", Refusal: "refused", Stop: "stopped"}
+        return endings.get(type(self.steps[-1]) if self.steps else None, "unfinished")
