@@ -2,7 +2,7 @@
 
 from .agent import Agent
 from .budget import Budget
-from .errors import AgentError, LogError, ParseError, SchemaError
+from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError
 from .log import RunLog, read_log
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop, step_from_json, to_json
 
@@ -12,12 +12,14 @@ __all__ = [
     "Answer",
     "Budget",
     "Call",
+    "ContextError",
     "Goal",
     "LogError",
     "Observation",
     "ParseError",
     "Refusal",
     "Run",
+    "RunError",
     "RunLog",
     "RunUsage",
     "SchemaError",

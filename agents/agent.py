@@ -16,7 +16,7 @@ from typing import Any
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .budget import Budget
 from .dialects import Dialect, Turn, get_dialect
-from .errors import ParseError
+from .errors import ContextError, ParseError
 from .log import RunLog
 from .model import AgentModel
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop
@@ -36,6 +36,7 @@ class Agent:
         log: file that every run is appended to.
 
     Raises:
+        ContextError: (when run) goal and tools do not fit the model's context.
         SchemaError: a tool's schema asks for something that the grammar cannot guarantee.
         ToolDefinitionError: a function is no tool, or two tools have one name.
     """
@@ -73,9 +74,9 @@ class Agent:
             run.steps.append(step)
         return run
 
-    def stream(self, goal: str) -> Iterator[Step]:
-        """The steps of a run as they happen."""
-        return self._steps(goal, RunUsage())
+    def stream(self, goal: str, usage: RunUsage | None = None) -> Iterator[Step]:
+        """The steps of a run as they happen; what it costs is added up in `usage`, if given."""
+        return self._steps(goal, usage if usage is not None else RunUsage())
 
     async def arun(self, goal: str) -> Run:
         """As `run`, from a coroutine; the model and the tools run in a thread."""
@@ -145,10 +146,12 @@ class Agent:
 
     def _write(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Turn | Stop, float | None]:
         """One turn of the model: the text so far with it, what it says, and how sure the model is of its calls."""
-        usage.turns += 1
         if len(ids) + 1 >= self.model.context_length:
-            text = f"stopped: {len(ids)} tokens do not fit the model's context of {self.model.context_length}"
-            return ids, Stop("context", text + "; shorten the goal or pass fewer tools"), None
+            text = f"{len(ids)} tokens do not fit the model's context of {self.model.context_length}"
+            if not usage.turns:
+                raise ContextError(f"goal and tools are too long: {text}; shorten the goal or pass fewer tools")
+            return ids, Stop("context", f"stopped: {text}"), None
+        usage.turns += 1
         stream = self.model.stream_tokens(
             ids,
             max_tokens=min(self.budget.turn_tokens, self.budget.tokens - usage.generated_tokens),

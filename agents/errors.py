@@ -3,7 +3,9 @@
     AgentError
     ├── SchemaError    a tool's schema asks for something that a grammar cannot guarantee (the host's fault: it raises)
     ├── ParseError     generated text is not a turn of the dialect (the model's fault: an observation)
-    └── LogError       a log cannot be written, read or understood
+    ├── LogError       a log cannot be written, read or understood
+    ├── ContextError   goal and tools do not fit the model's context
+    └── RunError       a run did not do what was asked (raised by `Run.raise_for_status` only)
 
 Every message is one line.
 """
@@ -25,3 +27,11 @@ class ParseError(AgentError):
 
 class LogError(AgentError):
     """A log of runs cannot be written, cannot be read, or is not one."""
+
+
+class ContextError(AgentError):
+    """Goal and tools together are longer than the model's context."""
+
+
+class RunError(AgentError):
+    """A run was refused, stopped by a budget, or ended with a call that failed."""

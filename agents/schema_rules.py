@@ -302,7 +302,7 @@ class SchemaRules:
         other = self._other_pair(shape, list(pairs))
         if most is not None and most <= len(pairs):
             other = None  # declared properties have the precedence
-        if most is not None and most < len(required):
+        if most is not None and most < max(least, len(required)):
             return None
         if least > len(pairs) + (other is not None):
             if other is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from ..tools import ToolCall, ToolResult
-from .errors import LogError
+from .errors import LogError, RunError
 
 
 @dataclass(frozen=True)
@@ -182,3 +182,21 @@ class Run:
         """ "answered", "refused", "stopped", or "unfinished"."""
         endings = {Answer: "answered", Refusal: "refused", Stop: "stopped"}
         return endings.get(type(self.steps[-1]) if self.steps else None, "unfinished")
+
+    @property
+    def failures(self) -> list[ToolResult]:
+        """Calls that failed and that no later call to the same tool made good."""
+        last = {result.call.name: result for result in self.observations}
+        return [result for result in last.values() if not result.ok]
+
+    def raise_for_status(self) -> Run:
+        """The run itself, if it was answered and no tool failed for good.
+
+        Raises:
+            RunError: otherwise; one line says why.
+        """
+        if self.status != "answered":
+            raise RunError(self.answer or "the run is not finished")
+        if self.failures:
+            raise RunError("; ".join(f"{result.call.name} failed: {result.error}" for result in self.failures))
+        return self

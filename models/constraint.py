@@ -54,6 +54,7 @@ class GrammarConstraint:
 
     def __init__(self, matcher: llguidance.LLMatcher, vocab_size: int) -> None:
         self._matcher = matcher
+        self._vocab_size = vocab_size
         self._words = -(-vocab_size // 32)
         # The last word of the mask may have bits beyond the vocabulary.
         self._tail = np.uint32((1 << (vocab_size % 32 or 32)) - 1)
@@ -85,7 +86,8 @@ class GrammarConstraint:
             ConstraintError: The grammar does not allow the token here; the constraint stays where it was.
         """
         # A matcher that was given a wrong token never recovers, so the token is tried first.
-        if self.is_done or self._matcher.validate_tokens([token]) != 1:
+        known = 0 <= token < self._vocab_size
+        if not known or self.is_done or self._matcher.validate_tokens([token]) != 1:
             self._check()
             raise ConstraintError(f"token {token} is not allowed by the grammar at this point; choose one of the mask")
         self._matcher.consume_token(token)

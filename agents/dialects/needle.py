@@ -110,6 +110,8 @@ class NeedleDialect:
         reasoning, end, answer = text[len("<think>") :].partition("</think>")
         if not end:
             raise ParseError(f"the reasoning does not end with </think>, received {_shown(text)}")
+        if answer.startswith("\n<tool_call>"):
+            raise ParseError(f"the calls do not end with </tool_call>, received {_shown(answer)}")
         return _prose(reasoning, answer, truncated)
 
     def parse_tokens(

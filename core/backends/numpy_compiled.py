@@ -27,6 +27,7 @@ class _Packed(NamedTuple):
     block_norms: np.ndarray  # float32 [R/WIDE, groups, WIDE]
     codes: np.ndarray  # uint8 [R, bytes]
     norms: np.ndarray  # float32 [R, groups]
+    codebook: np.ndarray  # float32 [2**bits]
     values: np.ndarray  # float32 [256, indices of a byte]
 
 
@@ -47,7 +48,7 @@ class CompiledNumpyBackend(NumpyBackend):
         flat = np.ascontiguousarray(x).reshape(-1, columns)
         if flat.shape[0] <= FEW_ROWS:
             y = np.empty((flat.shape[0], packed.blocks.shape[0] * kernels.WIDE), np.float32)
-            kernels.packed_linear(flat, packed.blocks, packed.block_norms, weight.codebook, weight.bits, weight.group, y)
+            kernels.packed_linear(flat, packed.blocks, packed.block_norms, packed.codebook, weight.bits, weight.group, y)
             y = y[:, :rows]
         else:
             unrotated = np.empty((rows, columns), np.float32)
@@ -125,7 +126,7 @@ class CompiledNumpyBackend(NumpyBackend):
         return y
 
     def attention(self, q, k, v, mask, scale, cap=None):
-        B, T, H, C = q.shape
+        B, T, H = q.shape[:3]
         if B != 1 or T > FEW_ROWS or cap is not None or q.dtype != np.float32 or k.dtype != np.float32:
             return super().attention(q, k, v, mask, scale, cap)
         y = np.empty((1, T, H, v.shape[-1]), np.float32)
@@ -147,8 +148,7 @@ def _packed(weight: CodebookArray) -> _Packed:
 
 def _pack(weight: CodebookArray) -> _Packed:
     """The kernels' layout: bytes of WIDE rows side by side, rows padded with norms of 0."""
-    rows, width = weight.codes.shape
-    missing = -rows % kernels.WIDE
+    missing = -weight.codes.shape[0] % kernels.WIDE
     norms = weight.norms.astype(np.float32)
 
     def blocked(x: np.ndarray) -> np.ndarray:
@@ -156,7 +156,8 @@ def _pack(weight: CodebookArray) -> _Packed:
         return np.ascontiguousarray(x.reshape(-1, kernels.WIDE, x.shape[1]).transpose(0, 2, 1))
 
     shifts = np.arange(0, 8, weight.bits)
-    values = weight.codebook[(np.arange(256)[:, None] >> shifts) & (2**weight.bits - 1)]
+    codebook = np.array(weight.codebook, np.float32)
+    values = codebook[(np.arange(256)[:, None] >> shifts) & (2**weight.bits - 1)]
     # The kernels are compiled for arrays that may be written; a memory map may not.
     codes = weight.codes if weight.codes.flags.writeable else weight.codes.copy()
-    return _Packed(blocked(weight.codes), blocked(norms), codes, norms, values)
+    return _Packed(blocked(weight.codes), blocked(norms), codes, norms, codebook, values)

@@ -28,7 +28,13 @@ HAS_AVX2 = bool(_FEATURES.get("avx2"))
 HAS_LOOKUP = HAS_AVX512 or HAS_AVX2
 
 # Sums may be reordered; infinities and NaNs keep their meaning.
-_jit = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
+_OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+
+
+def _kernel(signature: str):
+    """A kernel of one signature: compiled when this file is first imported, and kept on disk from then on."""
+    names = {"f": types.float32, "f8": types.float64, "i8": types.int64, "u1": types.uint8, "b1": types.boolean}
+    return numba.njit(eval(signature, {"void": types.void, **names}), cache=True, **_OPTIONS)
 
 
 @intrinsic
@@ -125,10 +131,10 @@ def _bits_to_float(typingctx, bits):
 f32, i32 = numba.float32, numba.int32
 
 
-@_jit
+@numba.njit(inline="always", **_OPTIONS)
 def _exp(x):
     """exp of a float32 to within 2 units in the last place; 0 below -87, and what 88 gives above. Vectorises."""
-    x = min(max(x, f32(-87.3)), f32(88.0))
+    x = min(max(x, f32(-88.0)), f32(88.0))
     n = math.floor(x * f32(1.44269504) + f32(0.5))
     r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)  # ln 2 in two parts
     p = f32(1.9875691500e-4)
@@ -140,21 +146,21 @@ def _exp(x):
     return (p * r * r + r + f32(1)) * _bits_to_float((i32(n) + i32(127)) << i32(23))
 
 
-@_jit
+@_kernel("void(f[::1], f[::1])")
 def sigmoid(x, y):
     """x, y [N]."""
     for i in range(x.size):
         y[i] = f32(1) / (f32(1) + _exp(-x[i]))
 
 
-@_jit
+@_kernel("void(f[::1], f[::1])")
 def silu(x, y):
     """x, y [N]."""
     for i in range(x.size):
         y[i] = x[i] / (f32(1) + _exp(-x[i]))
 
 
-@_jit
+@_kernel("void(f[:, ::1], f[:, ::1])")
 def softmax(x, y):
     """Over the rows of x, y [N, D]."""
     for n in range(x.shape[0]):
@@ -171,7 +177,7 @@ def softmax(x, y):
             y[n, i] *= scale
 
 
-@_jit
+@_kernel("void(f[:, ::1], f[:, ::1], f8, f[:, ::1])")
 def rms_norm(x, gain, eps, y):
     """x, y [N, D], gain [M, D]: row n takes gain row n mod M (M = 0: none)."""
     D, M = x.shape[1], gain.shape[0]
@@ -189,7 +195,7 @@ def rms_norm(x, gain, eps, y):
                 y[n, i] = x[n, i] * scale
 
 
-@_jit
+@_kernel("void(f[:, :, :, ::1], f[:, ::1], f[:, ::1], f[:, :, :, ::1])")
 def rotary(x, cos, sin, y):
     """x, y [B, T, H, C], cos and sin [T, C/2]."""
     B, T, H, C = x.shape
@@ -203,7 +209,7 @@ def rotary(x, cos, sin, y):
                     y[b, t, h, half + i] = second * cos[t, i] + first * sin[t, i]
 
 
-@_jit
+@_kernel("void(f[:, :, ::1], f[:, ::1], i8, f[:, :, ::1])")
 def causal_conv(x, taps, dilation, y):
     """x [B, R + T, D], taps [N, D], y [B, T, D]."""
     B, T, D = y.shape
@@ -219,7 +225,7 @@ def causal_conv(x, taps, dilation, y):
                     y[b, t, i] += x[b, row, i] * taps[j, i]
 
 
-@_jit
+@_kernel("void(f[:, :, ::1], i8, f[:, :, ::1])")
 def sinkhorn(x, iterations, y):
     """x, y [N, n, n] with n up to 8."""
     size = x.shape[1]
@@ -249,7 +255,7 @@ def sinkhorn(x, iterations, y):
                 y[k, i, j] *= rows[i] * columns[j]
 
 
-@_jit
+@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1], f[:, ::1])")
 def kronecker(z, a, b, y):
     """Aᵀ·Z·B for each row of z, y [N, m·n] seen as [m, n]; a [m, m], b [n, n]."""
     m, n = a.shape[0], b.shape[0]
@@ -272,7 +278,7 @@ def kronecker(z, a, b, y):
                     y[k, i * n + j] += value * half[c, j]
 
 
-@_jit
+@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1], b1[:, ::1], f8, f[:, :, ::1])")
 def attention(q, k, v, mask, scale, y):
     """q [T, H, C], k [S, K, C], v [S, K, Cv], mask [T, S] or [0, 0], y [T, H, Cv]."""
     T, H, C = q.shape
@@ -308,7 +314,7 @@ def attention(q, k, v, mask, scale, y):
                 y[t, h, c] /= total
 
 
-@_jit
+@_kernel("void(f[:, ::1], i8, f[:, ::1])")
 def hadamard_rows(x, group, y):
     """Each group of each row of x [N, D] times the orthonormal Hadamard matrix, by butterflies; y [N, D]."""
     scale = f32(1.0 / math.sqrt(group))
@@ -326,7 +332,7 @@ def hadamard_rows(x, group, y):
                 width *= 2
 
 
-@_jit
+@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, f[:, ::1])")
 def packed_linear(x, blocks, norms, codebook, bits, group, y):
     """x [N, D], blocks uint8 [R/WIDE, D·bits/8, WIDE], norms float32 [R/WIDE, D/group, WIDE], y [N, R]; bits 2 or 4."""
     N, D = x.shape
@@ -356,7 +362,7 @@ def packed_linear(x, blocks, norms, codebook, bits, group, y):
             )
 
 
-@_jit
+@_kernel("void(u1[:, ::1], f[:, ::1], f[:, ::1], i8, f[:, ::1])")
 def unpack(codes, norms, values, group, y):
     """Rows before their rotation: codes uint8 [R, D·bits/8], norms [R, D/group], values [256, per_byte], y float32 [R, D]."""
     per_byte = values.shape[1]

@@ -1,0 +1,88 @@
+"""`ferrule presets` and `ferrule parity`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ...core import available_backends, get_backend
+from ...presets import Preset, get_preset, list_presets
+from ..parity import measure_parity
+from .console import err, fail, one_line_errors, out, print_json
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Show one preset in full.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the model presets, or show one."""
+    with one_line_errors():
+        found = [get_preset(name)] if name else list(list_presets())
+    if as_json:
+        documents = [_facts(preset) for preset in found]
+        print_json(documents[0] if name else documents)
+    elif name:
+        for key, value in _facts(found[0]).items():
+            out.print(f"[bold]{key:<15}[/bold] {value}")
+    else:
+        table = Table("name", "parameters", "download", "context", "licence", "what it is", box=None, header_style="bold")
+        for p in found:
+            size = f"{p.file.size / 1e6:.0f} MB"
+            table.add_row(p.name, f"{p.parameters / 1e6:.0f}M", size, f"{p.context_length}", p.license, p.description)
+        out.print(table)
+
+
+def parity(
+    preset: Annotated[str, typer.Argument(help="A preset name or a path.")] = "needle_3",
+    backend: Annotated[
+        list[str] | None, typer.Option("--backend", "-b", help="Only these (default: every installed one).")
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Length of the greedy continuations.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Compare each backend's logits and greedy tokens with the NumPy reference."""
+    with one_line_errors():
+        names = backend or available_backends()
+        for name in names:
+            get_backend(name)
+        results = []
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+            task = progress.add_task(f"numpy reference, then {', '.join(names)}", total=None)
+            for result in measure_parity(preset, names, tokens):
+                results.append(result)
+                progress.update(task, description=f"{result.backend} done")
+    if as_json:
+        print_json([{**vars(result), "agrees": result.agrees} for result in results])
+    else:
+        table = Table("backend", "max abs", "max rel", "greedy tokens equal", "load s", box=None, header_style="bold")
+        for r in results:
+            equal = f"{r.greedy_equal}/{r.greedy_tokens}"
+            table.add_row(r.backend, f"{r.max_abs:.1e}", f"{r.max_rel:.1e}", equal, f"{r.load_seconds:.1f}")
+        out.print(table)
+    wrong = [result.backend for result in results if not result.agrees]
+    if wrong:
+        fail(f"greedy tokens differ from the NumPy reference on {', '.join(wrong)}")
+
+
+def _facts(preset: Preset) -> dict[str, object]:
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "description": preset.description,
+        "family": preset.family,
+        "dialect": preset.dialect,
+        "parameters": preset.parameters,
+        "context_length": preset.context_length,
+        "license": preset.license,
+        "homepage": preset.homepage,
+        "file": preset.file.name,
+        "size": preset.file.size,
+        "sha256": preset.file.sha256,
+        "sources": [vars(source) for source in preset.sources],
+    }

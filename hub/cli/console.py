@@ -1,0 +1,51 @@
+"""What all commands share: printing, JSON, and one line for an error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from ...agents import AgentError
+from ...core import CoreError
+from ...models.errors import ModelError
+from ...presets import UnknownPresetError
+from ...tools.errors import ToolError
+from ..errors import HubError
+
+OUR_ERRORS = (AgentError, CoreError, ModelError, ToolError, HubError, UnknownPresetError)
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; ASCII only, so that it survives any terminal and pipe."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """One line on standard error, then exit."""
+    err.print(f"[red]error:[/red] {_escape(' '.join(message.split()))}")
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Our own errors become one line and status 1; anything else is a fault of ours and keeps its traceback."""
+    try:
+        yield
+    except OUR_ERRORS as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
