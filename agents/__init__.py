@@ -2,8 +2,10 @@
 
 from .agent import Agent
 from .budget import Budget
-from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError
+from .decision import Decision
+from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError, ScriptError
 from .log import RunLog, read_log
+from .scripted import ScriptedModel
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop, step_from_json, to_json
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "Budget",
     "Call",
     "ContextError",
+    "Decision",
     "Goal",
     "LogError",
     "Observation",
@@ -23,6 +26,8 @@ __all__ = [
     "RunLog",
     "RunUsage",
     "SchemaError",
+    "ScriptError",
+    "ScriptedModel",
     "Step",
     "Stop",
     "read_log",

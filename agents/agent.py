@@ -15,6 +15,7 @@ from typing import Any
 
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .budget import Budget
+from .decision import Decision
 from .dialects import Dialect, Turn, get_dialect
 from .errors import ContextError, ParseError
 from .log import RunLog
@@ -56,7 +57,6 @@ class Agent:
         self.instructions = instructions
         self.budget = budget or Budget()
         self.min_confidence = min_confidence
-        self.log = RunLog(log) if log is not None else None
         self.dialect: Dialect = get_dialect(model.dialect)
         bos = model.tokenizer.bos_id
         prefix = self.dialect.render_prefix(instructions, list(self.tools))
@@ -66,6 +66,7 @@ class Agent:
             self.dialect.grammar(list(self.tools), max_reasoning=self.budget.reasoning_tokens, after_results=after)
             for after in (False, True)
         )
+        self.log = RunLog(log) if log is not None else None  # last: a faulty agent leaves no file behind
 
     def run(self, goal: str) -> Run:
         """Carry out a goal; what happened is in the run."""
@@ -88,61 +89,88 @@ class Agent:
         while (step := await asyncio.to_thread(next, steps, None)) is not None:
             yield step
 
-    def _steps(self, goal: str, usage: RunUsage) -> Iterator[Step]:
-        if not isinstance(goal, str) or not goal.strip():
-            raise ValueError(f"a goal is a text in plain words, received {goal!r}")
+    def decide(self, goal: str) -> Decision:
+        """What the first step towards a goal would be: the calls that `run` would make at once. Nothing is executed.
+
+        Raises:
+            ContextError: goal and tools do not fit the model's context.
+        """
+        _check_goal(goal)
+        usage = RunUsage()
+        if not len(self.tools):
+            return Decision(usage=usage)
         began = time.monotonic()
+        _, decision = self._decide(self._opening(goal), usage, after_results=False)
+        usage.seconds = time.monotonic() - began
+        return decision
+
+    def _opening(self, goal: str) -> list[int]:
+        return self._prefix + self.model.tokenizer.encode(self.dialect.render_user(goal))
+
+    def _steps(self, goal: str, usage: RunUsage) -> Iterator[Step]:
+        _check_goal(goal)
+        began = time.monotonic()
+        run = ""
         if self.log is not None:
-            self.log.begin({"model": self.model.name, "tools": self.tools.schemas(), "budget": vars(self.budget)})
+            run = self.log.begin({"model": self.model.name, "tools": self.tools.schemas(), "budget": vars(self.budget)})
         for step in self._loop(goal, usage, began):
             if self.log is not None:
-                self.log.step(step)
+                self.log.step(run, step)
             usage.seconds = time.monotonic() - began
             yield step
         if self.log is not None:
-            self.log.end({"usage": vars(usage)})
+            self.log.end(run, {"usage": vars(usage)})
 
     def _loop(self, goal: str, usage: RunUsage, began: float) -> Iterator[Step]:
         yield Goal(goal)
         if not len(self.tools):
             yield Refusal("no_tool", "there are no tools, so there is nothing to call")
             return
-        ids = self._prefix + self.model.tokenizer.encode(self.dialect.render_user(goal))
+        ids = self._opening(goal)
         done: dict[str, ToolResult] = {}
         while True:
-            stop = self.budget.exceeded(usage, began)
+            stop = self.budget.before_turn(usage, began)
             if stop is not None:
                 yield stop
                 return
-            ids, turn, confidence = self._write(ids, usage, after_results=bool(done))
-            if isinstance(turn, Stop):
-                yield turn
+            ids, decision = self._decide(ids, usage, after_results=bool(done))
+            if not decision.calls:
+                yield decision.stop or (Answer(decision.text) if done else self._refusal(decision))
                 return
-            if not turn.calls:
-                yield self._ending(turn, confidence, done)
-                return
-            if confidence is not None and confidence < self.min_confidence:
-                if done:
-                    yield Answer("")
-                else:
-                    names = ", ".join(call.name for call in turn.calls)
-                    text = f"not sure enough to call {names} (confidence {confidence:.2f}, {self.min_confidence:g} needed)"
-                    yield Refusal("low_confidence", text, turn.calls, turn.reasoning or "", confidence)
-                return
-            fresh = [call for call in _distinct(turn.calls) if call.key() not in done]
-            if not fresh:  # everything it wants has been done, and doing it again would change nothing
+            if all(call.key() in done for call in decision.calls):  # doing it again would change nothing
                 yield Answer("")
                 return
-            results = []
-            for call in fresh[: self.budget.calls - usage.calls]:
-                yield Call(call, turn.reasoning or "", confidence)
-                result = self.tools.execute(call)
-                usage.calls += 1
-                usage.tool_seconds += result.seconds
-                done[call.key()] = result
+            results: list[ToolResult] = []
+            for call in decision.calls:
+                result = done.get(call.key())
+                if result is None:
+                    stop = self.budget.before_call(usage, began)
+                    if stop is not None:
+                        yield stop
+                        return
+                    yield Call(call, decision.reasoning, decision.confidence)
+                    result = self.tools.execute(call)
+                    usage.calls += 1
+                    usage.tool_seconds += result.seconds
+                    yield Observation(result)
+                    if self._changes_things(call):  # what earlier turns read may read differently now
+                        done = {key: r for key, r in done.items() if r in results or self._changes_things(r.call)}
+                    done[call.key()] = result
                 results.append(result)
-                yield Observation(result)
             ids = ids + self.model.tokenizer.encode(self.dialect.render_results(results))
+
+    def _changes_things(self, call: ToolCall) -> bool:
+        return call.name in self.tools and self.tools[call.name].permission != "read"
+
+    def _decide(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Decision]:
+        """The next turn of the model, and what the agent makes of it; the text so far grows by the turn."""
+        ids, turn, confidence = self._write(ids, usage, after_results)
+        if isinstance(turn, Stop):
+            return ids, Decision(stop=turn, usage=usage)
+        calls, withheld = _distinct(turn.calls), ()
+        if confidence is not None and confidence < self.min_confidence:
+            calls, withheld = (), calls
+        return ids, Decision(calls, withheld, turn.text, turn.reasoning or "", confidence, usage=usage)
 
     def _write(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Turn | Stop, float | None]:
         """One turn of the model: the text so far with it, what it says, and how sure the model is of its calls."""
@@ -152,9 +180,10 @@ class Agent:
                 raise ContextError(f"goal and tools are too long: {text}; shorten the goal or pass fewer tools")
             return ids, Stop("context", f"stopped: {text}"), None
         usage.turns += 1
+        most = min(self.budget.turn_tokens, self.budget.tokens - usage.generated_tokens)
         stream = self.model.stream_tokens(
             ids,
-            max_tokens=min(self.budget.turn_tokens, self.budget.tokens - usage.generated_tokens),
+            max_tokens=most,
             constraint=self.model.grammar(self._later if after_results else self._first),
             pin=len(self._prefix),
         )
@@ -164,26 +193,37 @@ class Agent:
         usage.generated_tokens += len(tokens)
         usage.model_seconds += stream.usage.prefill_seconds + stream.usage.decode_seconds
         ids = ids + [token.id for token in tokens]
+        truncated = stream.stop_reason == "length"
         try:
             turn = self.dialect.parse_tokens(
-                [token.id for token in tokens],
-                self.model.tokenizer.decode,
-                list(self.tools),
-                truncated=stream.stop_reason == "length",
+                [token.id for token in tokens], self.model.tokenizer.decode, list(self.tools), truncated=truncated
             )
         except ParseError as error:
-            return ids, Stop("tokens", f"stopped: the turn was not finished within {len(tokens)} tokens ({error})"), None
+            return ids, self._unfinished(len(tokens), most) if truncated else Stop("malformed", f"stopped: {error}"), None
         if after_results and not turn.calls:
             return ids, turn, None
         head = self.model.confidence(stream.state)
         return ids, turn, None if head is None else min(head, self.dialect.call_probability(tokens))
 
-    def _ending(self, turn: Turn, confidence: float | None, done: dict[str, ToolResult]) -> Step:
-        if done:
-            return Answer(turn.text)
-        return Refusal("no_tool", "no tool fits this goal", (), turn.reasoning or "", confidence)
+    def _unfinished(self, written: int, most: int) -> Stop:
+        if written < most:
+            return Stop("context", f"stopped: the turn does not fit the model's context of {self.model.context_length} tokens")
+        name = "turn_tokens" if most == self.budget.turn_tokens else "tokens"
+        return Stop("tokens", f"stopped: the turn was not finished within {most} tokens; raise Budget({name}=...) to go on")
+
+    def _refusal(self, decision: Decision) -> Refusal:
+        if not decision.withheld:
+            return Refusal("no_tool", "no tool fits this goal", (), decision.reasoning, decision.confidence)
+        names = ", ".join(call.name for call in decision.withheld)
+        text = f"not sure enough to call {names} (confidence {decision.confidence:.2f}, {self.min_confidence:g} needed)"
+        return Refusal("low_confidence", text, decision.withheld, decision.reasoning, decision.confidence)
 
 
-def _distinct(calls: Iterable[ToolCall]) -> list[ToolCall]:
+def _check_goal(goal: str) -> None:
+    if not isinstance(goal, str) or not goal.strip():
+        raise ValueError(f"a goal is a text in plain words, received {goal!r}")
+
+
+def _distinct(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
     """The calls without repetitions of one in the same turn."""
-    return list({call.key(): call for call in calls}.values())
+    return tuple({call.key(): call for call in calls}.values())

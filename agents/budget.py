@@ -18,7 +18,7 @@ class Budget:
         tokens: generated tokens over all turns.
         turn_tokens: generated tokens of one turn.
         reasoning_tokens: of those, tokens before the calls.
-        seconds: wall clock, looked at between steps; a tool has a time limit of its own.
+        seconds: wall clock, looked at before each turn and each call; a tool has a time limit of its own.
     """
 
     turns: int = 6
@@ -33,12 +33,17 @@ class Budget:
             if not value > 0:
                 raise ValueError(f"a budget is above 0, received {name}={value}")
 
-    def exceeded(self, usage: RunUsage, began: float) -> Stop | None:
-        """The step that ends the run before its next turn, if a budget is used up; `began` in `time.monotonic` seconds."""
-        for name, spent in (("turns", usage.turns), ("calls", usage.calls), ("tokens", usage.generated_tokens)):
+    def before_turn(self, usage: RunUsage, began: float) -> Stop | None:
+        """The step that ends the run before the model writes again, if a budget is used up; `began` by `time.monotonic`."""
+        return self._used_up(began, turns=usage.turns, tokens=usage.generated_tokens)
+
+    def before_call(self, usage: RunUsage, began: float) -> Stop | None:
+        """The step that ends the run before another tool is executed, if a budget is used up."""
+        return self._used_up(began, calls=usage.calls)
+
+    def _used_up(self, began: float, **spent: float) -> Stop | None:
+        for name, amount in {**spent, "seconds": time.monotonic() - began}.items():
             limit = getattr(self, name)
-            if spent >= limit:
-                return Stop(name, f"stopped: the budget of {limit} {name} is used up; raise Budget({name}=...) to go on")
-        if time.monotonic() - began >= self.seconds:
-            return Stop("seconds", f"stopped: the budget of {self.seconds:g} seconds is used up; raise Budget(seconds=...)")
+            if amount >= limit:
+                return Stop(name, f"stopped: the budget of {limit:g} {name} is used up; raise Budget({name}=...) to go on")
         return None

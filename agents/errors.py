@@ -5,6 +5,7 @@
     ├── ParseError     generated text is not a turn of the dialect (the model's fault: an observation)
     ├── LogError       a log cannot be written, read or understood
     ├── ContextError   goal and tools do not fit the model's context
+    ├── ScriptError    a scripted model was asked for what its script does not have (a test's fault: it raises)
     └── RunError       a run did not do what was asked (raised by `Run.raise_for_status` only)
 
 Every message is one line.
@@ -31,6 +32,10 @@ class LogError(AgentError):
 
 class ContextError(AgentError):
     """Goal and tools together are longer than the model's context."""
+
+
+class ScriptError(AgentError):
+    """The script of a `ScriptedModel` is over, or one of its turns is not possible under the agent's grammar."""
 
 
 class RunError(AgentError):

@@ -51,10 +51,8 @@ class AgentModel(Protocol):
         """A constraint at the beginning of that grammar."""
         ...
 
-    def stream_tokens(
-        self, ids: Sequence[int], *, max_tokens: int, constraint: Any, stop_ids: Sequence[int], pin: int
-    ) -> StreamLike:
-        """Tokens behind the prompt; its first `pin` tokens will come again."""
+    def stream_tokens(self, ids: Sequence[int], *, max_tokens: int, constraint: Any, pin: int) -> StreamLike:
+        """At most that many tokens behind the prompt, under a constraint; the prompt's first `pin` tokens will come again."""
         ...
 
     def confidence(self, state: Any) -> float | None:

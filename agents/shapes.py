@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
@@ -136,6 +137,8 @@ class Shapes:
         if isinstance(schema, bool):
             return [Shape(depth=depth)] if schema else []
         own = Shape((schema,) if schema else (), depth)
+        if "$id" in schema and schema is not self.root:
+            raise self.error("$id", "a schema within the schema must not have an address of its own; leave it out")
         if own.is_finite:
             return [own]  # the listed values are tried against the whole schema
         shapes = [own]
@@ -188,7 +191,7 @@ class Shapes:
             raise self.error("$ref", f"only JSON pointers into the schema itself are followed, received {reference!r}")
         node: Any = self.root
         for step in reference[1:].split("/")[1:]:
-            step = step.replace("%25", "%").replace("~1", "/").replace("~0", "~")
+            step = unquote(step).replace("~1", "/").replace("~0", "~")
             try:
                 node = node[int(step)] if isinstance(node, list) else node[step]
             except (KeyError, IndexError, ValueError, TypeError):
@@ -213,11 +216,15 @@ class Shapes:
 
     def listed(self, shape: Shape) -> list[Any]:
         """Values of a finite shape that satisfy all of its parts; equal values once."""
-        part = next(part for part in shape.parts if "enum" in part or "const" in part)
-        values = [part["const"]] if "const" in part else part["enum"]
+        source = next(part for part in shape.parts if "enum" in part or "const" in part)
+        keyword = "const" if "const" in source else "enum"
+        values = [source["const"]] if keyword == "const" else source["enum"]
+        # Of its own list every value is a member; asking would take as long as the list, for each of them.
+        rest = {key: value for key, value in source.items() if key != keyword}
+        parts = [rest if part is source else part for part in shape.parts]
         found: dict[str, Any] = {}
         for value in values:
-            if all(self._valid(value, other) for other in shape.parts):
+            if all(self._valid(value, part) for part in parts):
                 found.setdefault(_identity(value), value)
         return list(found.values())
 

@@ -75,15 +75,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Stop:
-    """A budget ended the run.
+    """A budget, or a turn that cannot be read, ended the run.
 
     Attributes:
-        reason: which one: "turns", "calls", "tokens", "seconds", "context" or "repetition".
+        reason: which budget: "turns", "calls", "tokens", "seconds" or "context"; or "malformed".
         text: one line for people.
     """
 
     kind: ClassVar[str] = "stop"
-    reason: Literal["turns", "calls", "tokens", "seconds", "context", "repetition"]
+    reason: Literal["turns", "calls", "tokens", "seconds", "context", "malformed"]
     text: str
 
 

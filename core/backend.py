@@ -70,12 +70,10 @@ def get_backend(name: str | Backend) -> Backend:
 def backend_of(*arrays: Any) -> Backend:
     """The backend that the arrays belong to. NumPy arrays and Python numbers go along with any other backend's arrays."""
     for array in arrays:
-        backend = _by_type.get(type(array))
-        if backend is None:
-            backend = _find_owner(array)
+        backend = _by_type.get(type(array)) or _find_owner(array)
         if backend is not _HOST:
             return backend
-    return get_backend("numpy")
+    return _loaded.get("numpy") or get_backend("numpy")
 
 
 def _find_owner(array: Any) -> Backend:
@@ -211,12 +209,12 @@ class Backend:
 
     def kronecker(self, z, a, b):
         # Both products have the rows of all z in their rows: two plain products, whatever the number of z.
-        m, n = a.shape[0], b.shape[0]
+        (m, p), (n, q) = a.shape, b.shape
         y = self.matmul(self.reshape(z, (-1, n)), b)
-        y = self.transpose(self.reshape(y, (-1, m, n)), (0, 2, 1))
+        y = self.transpose(self.reshape(y, (-1, m, q)), (0, 2, 1))
         y = self.matmul(self.reshape(y, (-1, m)), a)
-        y = self.transpose(self.reshape(y, (-1, n, m)), (0, 2, 1))
-        return self.reshape(y, tuple(z.shape))
+        y = self.transpose(self.reshape(y, (-1, q, p)), (0, 2, 1))
+        return self.reshape(y, (*z.shape[:-1], p * q))
 
     def rotary(self, x, cos, sin):
         half = x.shape[-1] // 2
@@ -251,13 +249,20 @@ class Backend:
     def sinkhorn(self, logits, iterations):
         # exp(logits) scaled by rows and columns in turn: only the two scaling vectors change, so only they are computed.
         # Taking each row's maximum out first keeps exp in range; a row factor is undone by the first row step.
+        n = logits.shape[-1]
         e = self.exp(logits - self.max(logits, -1, True))
-        columns = self.expand_dims(self.sum(e, -2) * 0.0 + 1.0, -2)
-        rows = None
+        e = self.transpose(self.reshape(e, (-1, n, n)), (1, 2, 0))  # matrices side by side: sums run over whole vectors
+        rows, columns = self.sinkhorn_scales(e, iterations)
+        e = self.transpose(e * self.expand_dims(rows, 1) * columns, (2, 0, 1))
+        return self.reshape(e, tuple(logits.shape))
+
+    def sinkhorn_scales(self, e, iterations):
+        """Factors of rows and columns [n, N] for matrices e [n, n, N]."""
+        rows = columns = e[0] * 0.0 + 1.0
         for _ in range(iterations):
-            rows = 1.0 / self.sum(e * columns, -1, True)
-            columns = 1.0 / self.sum(e * rows, -2, True)
-        return e * columns if rows is None else e * rows * columns
+            rows = 1.0 / self.sum(e * columns, 1)
+            columns = 1.0 / self.sum(e * self.expand_dims(rows, 1), 0)
+        return rows, columns
 
 
 def _lowest(x: Array) -> float:

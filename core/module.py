@@ -134,7 +134,12 @@ def named_arrays(tree: Any) -> dict[str, Array]:
 
 def map_arrays(fn: Callable[[Array], Array], tree: Any) -> Any:
     """A copy of the tree with `fn` applied to every array; the static parts are shared with the original."""
-    return _map(tree, lambda _, array: fn(array), "")
+
+    def apply(_: str, array: Array) -> Array:
+        result = fn(array)
+        return np.asarray(result) if isinstance(result, np.generic) else result  # NumPy's result of 0-d arithmetic
+
+    return _map(tree, apply, "")
 
 
 def flatten(tree: Any) -> tuple[list[Array], Any]:

@@ -18,40 +18,51 @@ class Snapshot:
         ids: the text.
         cache: the model's cache after it.
         logits: of the token that follows, float32 [V].
+        sink: length of the pinned beginning that the state depends on; None where it depends on none.
+        is_pinned: the text was announced as the beginning of more prompts.
     """
 
     ids: tuple[int, ...]
     cache: Any
     logits: np.ndarray
+    sink: int | None = None
+    is_pinned: bool = False
 
 
 class PrefixCache:
-    """The most recently used snapshots, found by the longest text that another one begins with."""
+    """The most recently used snapshots, found by the longest text that another one begins with.
+
+    Args:
+        keep: as many announced beginnings, and as many others: the turns of a long run do not push out its tools.
+    """
 
     def __init__(self, keep: int = 4):
         self.keep = keep
-        self._snapshots: OrderedDict[tuple[int, ...], Snapshot] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[tuple[int, ...], int | None], Snapshot] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._snapshots)
 
-    def find(self, ids: Sequence[int]) -> Snapshot | None:
-        """The snapshot of the longest beginning of `ids`; its cache must be copied before it is run on."""
-        best: tuple[int, ...] | None = None
-        for known in self._snapshots:
-            if (best is None or len(known) > len(best)) and len(known) <= len(ids) and tuple(ids[: len(known)]) == known:
-                best = known
-        if best is None:
+    def find(self, ids: Sequence[int], sink: int | None = None) -> Snapshot | None:
+        """The snapshot of the longest beginning of `ids` with that sink; its cache must be copied before it is run on."""
+        text = tuple(ids)
+        fitting = [key for key in self._snapshots if key[1] in (None, sink) and text[: len(key[0])] == key[0]]
+        if not fitting:
             return None
+        best = max(fitting, key=lambda key: len(key[0]))
         self._snapshots.move_to_end(best)
         return self._snapshots[best]
 
     def add(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot; the least recently used one goes when there are too many."""
-        self._snapshots[snapshot.ids] = snapshot
-        self._snapshots.move_to_end(snapshot.ids)
-        while len(self._snapshots) > self.keep:
-            self._snapshots.popitem(last=False)
+        """Keep a snapshot; the least recently used one of its kind goes when there are too many."""
+        key = (snapshot.ids, snapshot.sink)
+        known = self._snapshots.get(key)
+        snapshot.is_pinned |= known is not None and known.is_pinned
+        self._snapshots[key] = snapshot
+        self._snapshots.move_to_end(key)
+        alike = [key for key, other in self._snapshots.items() if other.is_pinned == snapshot.is_pinned]
+        if len(alike) > self.keep:
+            del self._snapshots[alike[0]]
 
     def clear(self) -> None:
         self._snapshots.clear()

@@ -38,17 +38,18 @@ class RandomSampler:
         order = order[np.isfinite(logits[order])]
         if self.top_k:
             order = order[: self.top_k]
-        scaled = logits[order].astype(np.float64) / self.temperature
-        p = np.exp(scaled - scaled[0])
+        scaled = logits[order].astype(np.float64)
+        p = np.exp((scaled - scaled[0]) / self.temperature)
         p /= p.sum()
         if self.top_p < 1:
             keep = np.searchsorted(np.cumsum(p), self.top_p) + 1
             order, p = order[:keep], p[:keep]
         if self.min_p:
             order, p = order[p >= self.min_p * p[0]], p[p >= self.min_p * p[0]]
-        return int(order[np.searchsorted(np.cumsum(p) / p.sum(), self._random.random(), side="right")])
+        up_to = np.cumsum(p)  # the last one over itself is exactly 1, above every draw
+        return int(order[np.searchsorted(up_to / up_to[-1], self._random.random(), side="right")])
 
 
-def make_sampler(temperature: float = 0.0, **options: float | int) -> Sampler:
+def make_sampler(temperature: float = 0.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, seed: int = 0) -> Sampler:
     """`greedy` at temperature 0, otherwise a `RandomSampler` with these options."""
-    return greedy if temperature == 0 else RandomSampler(temperature, **options)
+    return greedy if temperature == 0 else RandomSampler(temperature, top_k, top_p, min_p, seed)

@@ -1,12 +1,13 @@
 """The one token loop: from prompt ids to tokens, for every family and backend.
 
 It runs on the host and calls one compiled program, which feeds T tokens behind a cache and gives the logits of the last one:
-with T from a few fixed chunk sizes (prefill) and T = 1 (decode). Tokens that a constraint forces are never sampled: they wait and
-go through the program together with what follows them.
+with T from a few fixed chunk sizes (prefill) and T = 1 (decode). Tokens that a constraint forces are never sampled: they wait
+and go through the program together with what follows them.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..core import Backend, Module, map_arrays, ops
 from .constraint import Constraint
-from .errors import ContextLengthError
+from .errors import ConstraintError, ContextLengthError
 from .kv_cache import MAX_CHUNK
 from .prefix_cache import PrefixCache, Snapshot
 from .sampler import Sampler, greedy
@@ -80,11 +81,12 @@ class State:
     pending: list[int]  # not fed yet
     cache: Any
     logits: np.ndarray | None = None  # after the last fed token, float32 [V]
+    sink: int | None = None  # length of the pinned beginning, where the cache depends on it
     usage: Usage = field(default_factory=Usage)
 
 
 class TokenLoop:
-    """Runs one model on one backend; not for use by two threads at once."""
+    """Runs one model on one backend. Streams of several threads take turns: the model runs for one of them at a time."""
 
     def __init__(self, model: Module, tokenizer: Tokenizer, backend: Backend, context_length: int, pool: bool = False):
         self.model = model
@@ -93,6 +95,7 @@ class TokenLoop:
         self.context_length = context_length
         self.pool = pool
         self.prefixes = PrefixCache()
+        self._turn = threading.RLock()
         self._step = backend.compile(_last_logits, model, donate=(2,))
         self._score = backend.compile(_all_logits, model, donate=(2,))
 
@@ -118,36 +121,76 @@ class TokenLoop:
         Raises:
             ContextLengthError: the prompt leaves no room for a single token.
         """
-        if len(ids) >= self.context_length:
-            raise ContextLengthError(
-                f"the prompt has {len(ids)} tokens and the model's context is {self.context_length}; "
-                "shorten the goal or pass fewer tools"
-            )
+        self._check_length(len(ids), more=1)
         room = self.context_length - len(ids)
         stop = frozenset(self.tokenizer.eos_ids if stop_ids is None else stop_ids)
-        state = self._begin(list(ids), pin)
+        with self._turn:
+            state = self._begin(list(ids), pin)
         return Stream(self, state, min(max_tokens, room), constraint, sampler, stop)
 
     def score(self, ids: np.ndarray) -> np.ndarray:
-        """Logits of every position: ids [B, T] -> float32 [B, T, V]."""
+        """Logits of every position: ids [B, T] -> float32 [B, T, V].
+
+        Raises:
+            ContextLengthError: T is more than the model's context.
+        """
         ids = np.asarray(ids, np.int32)
+        self._check_length(ids.shape[1])
         cache = self._new_cache(ids.shape[1], batch=ids.shape[0])
         parts = []
-        for start, size, chunk in self._plan(ids.shape[1]):
-            padded = np.zeros((ids.shape[0], chunk), np.int32)
-            padded[:, :size] = ids[:, start : start + size]
-            logits, cache = self._score(self.backend.asarray(padded), self._scalar(size), cache)
-            parts.append(ops.to_numpy(logits)[:, :size])
+        with self._turn:
+            for start, size, chunk in self._plan(ids.shape[1]):
+                padded = np.zeros((ids.shape[0], chunk), np.int32)
+                padded[:, :size] = ids[:, start : start + size]
+                logits, cache = self._score(self.backend.asarray(padded), self._scalar(size), cache)
+                parts.append(ops.to_numpy(logits)[:, :size])
         return np.concatenate(parts, axis=1)
 
     def read(self, ids: Sequence[int]) -> State:
-        """The state after a text, without generating anything."""
-        state = self._begin(list(ids), pin=0)
-        self.feed(state)
+        """The state after a text, without generating anything.
+
+        Raises:
+            ContextLengthError: the text is longer than the model's context.
+        """
+        self._check_length(len(ids))
+        with self._turn:
+            state = self._begin(list(ids), pin=0)
+            self.feed(state)
         return state
 
     def feed(self, state: State) -> np.ndarray:
         """Run what is pending; logits of the token that follows, float32 [V]."""
+        with self._turn:
+            self._feed(state)
+        if state.logits is None:
+            raise ValueError("there is nothing to continue: received an empty prompt; begin it with the BOS token")
+        return state.logits
+
+    def keep(self, state: State) -> None:
+        """Keep the state for prompts that begin with its text; it must not be fed any further."""
+        with self._turn:
+            self.prefixes.add(Snapshot(tuple(state.ids), state.cache, state.logits, state.sink))
+
+    def _begin(self, ids: list[int], pin: int) -> State:
+        known = self.prefixes.find(ids, pin)
+        if known is None:
+            state = State([], ids, self._new_cache(len(ids)))
+            if "sink" in state.cache:
+                state.sink, state.cache["sink"] = pin, self._scalar(pin)
+        else:
+            cache = map_arrays(self.backend.copy, known.cache)
+            state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits, known.sink)
+        state.usage.prompt_tokens, state.usage.reused_tokens = len(ids), len(state.ids)
+        if len(state.ids) < pin:
+            rest = ids[pin:]
+            state.pending = ids[len(state.ids) : pin]
+            self.feed(state)
+            cache = map_arrays(self.backend.copy, state.cache)
+            self.prefixes.add(Snapshot(tuple(state.ids), cache, state.logits, state.sink, is_pinned=True))
+            state.pending = rest
+        return state
+
+    def _feed(self, state: State) -> None:
         pending, state.pending = state.pending, []
         if pending:
             began = time.perf_counter()
@@ -165,32 +208,14 @@ class TokenLoop:
             else:
                 state.usage.prefill_tokens += len(pending)
                 state.usage.prefill_seconds += spent
-        if state.logits is None:
-            raise ValueError("there is nothing to continue: received an empty prompt; begin it with the BOS token")
-        return state.logits
 
-    def keep(self, state: State) -> None:
-        """Keep the state for prompts that begin with its text; it must not be fed any further."""
-        self.prefixes.add(Snapshot(tuple(state.ids), state.cache, state.logits))
-
-    def _begin(self, ids: list[int], pin: int) -> State:
-        known = self.prefixes.find(ids)
-        if known is None:
-            cache = self._new_cache(len(ids))
-            if "sink" in cache and pin:
-                cache["sink"] = self._scalar(pin)
-            state = State([], ids, cache)
-        else:
-            cache = map_arrays(self.backend.copy, known.cache)
-            state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits)
-        state.usage.prompt_tokens, state.usage.reused_tokens = len(ids), len(state.ids)
-        if len(state.ids) < pin:
-            rest = ids[pin:]
-            state.pending = ids[len(state.ids) : pin]
-            self.feed(state)
-            self.prefixes.add(Snapshot(tuple(state.ids), map_arrays(self.backend.copy, state.cache), state.logits))
-            state.pending = rest
-        return state
+    def _check_length(self, count: int, more: int = 0) -> None:
+        if count + more > self.context_length:
+            together = " together with one to be written" if more else ""
+            raise ContextLengthError(
+                f"{count} tokens{together} do not fit the model's context of {self.context_length}; "
+                "shorten the text or pass fewer tools"
+            )
 
     def _plan(self, count: int) -> Iterator[tuple[int, int, int]]:
         """(first token, tokens, shape) of the calls that feed `count` tokens."""
@@ -230,7 +255,7 @@ class Stream:
 
     Attributes:
         tokens: those given out so far.
-        stop_reason: "stop" (a stop token, or nothing may follow), "length" (max_tokens or the context), None while it runs.
+        stop_reason: "stop" (a stop token, or nothing may follow), "length" (max_tokens or the context); None before.
         usage: see `Usage`.
         state: see `State`; complete when the stream has ended.
     """
@@ -262,33 +287,32 @@ class Stream:
         state, decoder = self.state, loop.tokenizer.stream_decoder()
         left = max_tokens
 
+        def ending() -> str | None:
+            if constraint is not None and constraint.is_done:
+                return "stop"
+            return "length" if left <= 0 else None
+
         def accept(token: int, **facts: Any) -> Token:
             nonlocal left
+            if constraint is not None:
+                constraint.commit(token)
             left -= 1
             state.pending.append(token)
             state.usage.generated_tokens += 1
-            return Token(token, decoder.push(token), **facts)
+            self.stop_reason = "stop" if token in stop else ending()
+            text = decoder.push(token)
+            return Token(token, text + decoder.flush() if self.stop_reason else text, **facts)
 
+        self.stop_reason = ending()
         while self.stop_reason is None:
-            for token in constraint.forced() if constraint is not None else ():
-                if left <= 0 or self.stop_reason:
-                    break
-                constraint.commit(token)
-                if token in stop:
-                    self.stop_reason = "stop"
+            forced = constraint.forced() if constraint is not None else []
+            for token in forced:
                 yield accept(token, forced=True)
-            if constraint is not None and constraint.is_done:
-                self.stop_reason = "stop"
-            elif left <= 0:
-                self.stop_reason = self.stop_reason or "length"
-            if self.stop_reason:
-                break
-            token, logprob, mass = _choose(loop.feed(state), constraint, sampler)
-            if constraint is not None:
-                constraint.commit(token)
-            if token in stop:
-                self.stop_reason = "stop"
-            yield accept(token, logprob=logprob, mass=mass)
+                if self.stop_reason:
+                    break
+            if not forced:
+                token, logprob, mass = _choose(loop.feed(state), constraint, sampler)
+                yield accept(token, logprob=logprob, mass=mass)
 
 
 def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler) -> tuple[int, float, float]:
@@ -298,6 +322,8 @@ def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler)
     bits = constraint.mask() if constraint is not None else None
     if bits is not None:
         mask = np.unpackbits(bits.view(np.uint8), count=logits.shape[0], bitorder="little").view(bool)
+        if not mask.any():
+            raise ConstraintError("the constraint is not done and allows no token; mend its mask")
         masked = np.where(mask, logits, -np.inf)
         allowed = _logsumexp(masked)
     token = sampler(masked)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..backend import Backend, host_array
 from ..module import flatten, unflatten
+
+
+def _keep_programs() -> None:
+    """Compiled programs are kept on disk between processes, unless the user has decided where or whether."""
+    if jax.config.jax_compilation_cache_dir is None:
+        root = os.environ.get("FERRULE_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "ferrule")
+        jax.config.update("jax_compilation_cache_dir", os.path.join(root, "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class JaxBackend(Backend):
@@ -43,7 +53,7 @@ class JaxBackend(Backend):
     )
     maximum, minimum, where = (staticmethod(f) for f in (jnp.maximum, jnp.minimum, jnp.where))
     remainder, bitwise_and, bitwise_xor = (staticmethod(f) for f in (jnp.remainder, jnp.bitwise_and, jnp.bitwise_xor))
-    shift_right, matmul, einsum = (staticmethod(f) for f in (jnp.right_shift, jnp.matmul, jnp.einsum))
+    shift_right, einsum = (staticmethod(f) for f in (jnp.right_shift, jnp.einsum))
     reshape, transpose, broadcast_to, expand_dims = (
         staticmethod(f) for f in (jnp.reshape, jnp.transpose, jnp.broadcast_to, jnp.expand_dims)
     )
@@ -82,6 +92,20 @@ class JaxBackend(Backend):
         y = jax.lax.dot_general(x, weight, (((x.ndim - 1,), (1,)), ((), ())))
         return y if bias is None else y + bias
 
+    def matmul(self, x, y):
+        x, y = jnp.asarray(x), jnp.asarray(y)
+        if x.ndim > 2 and x.ndim == y.ndim and x.shape[-1] <= 8:  # many tiny products: XLA fuses sums, not dots
+            return sum(x[..., k, None] * y[..., None, k, :] for k in range(x.shape[-1]))
+        return jnp.matmul(x, y)
+
+    def sinkhorn_scales(self, e, iterations):
+        def step(_, scales):
+            rows = 1.0 / jnp.sum(e * scales[1], 1)
+            return rows, 1.0 / jnp.sum(e * rows[:, None], 0)
+
+        one = jnp.ones_like(e[0])
+        return jax.lax.fori_loop(0, iterations, step, (one, one))  # a loop: forty unrolled steps a layer take long to compile
+
     def compile(self, fn, module, donate=()):
         leaves, structure = flatten(module)
 
@@ -95,4 +119,5 @@ class JaxBackend(Backend):
         return jax.block_until_ready(tree)
 
 
+_keep_programs()
 BACKEND = JaxBackend()

@@ -61,14 +61,17 @@ class NumpyBackend(Backend):
             x = host_array(x)
         return np.where(condition, x, y)
 
+    # Methods and indexing of arrays take a fraction of the time of NumPy's functions of the same name, and a decode step
+    # makes hundreds of such calls.
     def reshape(self, x, shape):
-        return np.reshape(x, shape)
+        return np.asarray(x).reshape(shape)
 
     def transpose(self, x, axes):
-        return np.transpose(x, axes)
+        return np.asarray(x).transpose(axes)
 
     def expand_dims(self, x, axis):
-        return np.expand_dims(x, axis)
+        axis = axis if axis >= 0 else axis + x.ndim + 1
+        return np.asarray(x)[(slice(None),) * axis + (None,)]
 
     def concatenate(self, xs, axis=-1):
         return np.concatenate(xs, axis)
@@ -126,7 +129,7 @@ class NumpyBackend(Backend):
 
     def keeps_packed(self):
         """True where Numba is installed: this backend becomes `CompiledNumpyBackend` then, in place."""
-        if importlib.util.find_spec("numba") is None:
+        if importlib.util.find_spec("numba") is None or importlib.util.find_spec("threadpoolctl") is None:
             return False
         from .numpy_compiled import CompiledNumpyBackend
 

@@ -1,7 +1,7 @@
 """The NumPy backend with compiled kernels, where Numba is installed: the same operations, fewer passes over memory.
 
-Packed matrices stay packed. A product with a few rows looks its sums up (`numpy_kernels.packed_linear`); one with many rows unpacks
-the matrix, without its rotation, and rotates the rows instead, which BLAS then multiplies.
+Packed matrices stay packed: a product looks its sums up instead of multiplying (`numpy_kernels.packed_linear`), which takes
+less time than BLAS takes with the unpacked matrix.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import weakref
 from typing import NamedTuple
 
+import numba
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from ..quantized import CodebookArray
 from . import numpy_kernels as kernels
 from .numpy import NumpyBackend
+from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, WIDE
 
-FEW_ROWS = 12  # up to here looking sums up is faster than unpacking
+FEW_ROWS = 8  # below this a second thread costs more than it saves
 _EMPTY_GAIN = np.zeros((0, 0), np.float32)
 _NO_MASK = np.zeros((0, 0), np.bool_)
 
 
 class _Packed(NamedTuple):
-    """A `CodebookArray` as the kernels read it."""
+    """A `CodebookArray` as the kernels read it: WIDE rows side by side."""
 
     blocks: np.ndarray  # uint8 [R/WIDE, bytes, WIDE]
-    block_norms: np.ndarray  # float32 [R/WIDE, groups, WIDE]
-    codes: np.ndarray  # uint8 [R, bytes]
-    norms: np.ndarray  # float32 [R, groups]
+    norms: np.ndarray  # float32 [R/WIDE, groups, WIDE]; 0 for rows that fill the last block up
     codebook: np.ndarray  # float32 [2**bits]
-    values: np.ndarray  # float32 [256, indices of a byte]
 
 
 class CompiledNumpyBackend(NumpyBackend):
@@ -38,7 +38,18 @@ class CompiledNumpyBackend(NumpyBackend):
         raise TypeError("get_backend('numpy') becomes this where it can")
 
     def keeps_packed(self):
-        return kernels.HAS_LOOKUP
+        return HAS_LOOKUP
+
+    def compile(self, fn, module, donate=()):
+        # Threads of BLAS and of Numba that wait for work by spinning would keep each other from the cores: the kernels
+        # share large work out themselves, so BLAS gets one thread while a program runs.
+        blas = ThreadpoolController().select(user_api="blas")
+
+        def program(*args):
+            with blas.limit(limits=1):
+                return fn(module, *args)
+
+        return program
 
     def codebook_linear(self, x, weight, bias=None):
         rows, columns = weight.shape
@@ -46,16 +57,13 @@ class CompiledNumpyBackend(NumpyBackend):
             return super().codebook_linear(x, weight, bias)
         packed = _packed(weight)
         flat = np.ascontiguousarray(x).reshape(-1, columns)
-        if flat.shape[0] <= FEW_ROWS:
-            y = np.empty((flat.shape[0], packed.blocks.shape[0] * kernels.WIDE), np.float32)
-            kernels.packed_linear(flat, packed.blocks, packed.block_norms, packed.codebook, weight.bits, weight.group, y)
-            y = y[:, :rows]
+        y = np.empty((flat.shape[0], packed.blocks.shape[0] * WIDE), np.float32)
+        arguments = (flat, packed.blocks, packed.norms, packed.codebook, weight.bits, weight.group)
+        if flat.shape[0] < FEW_ROWS:
+            kernels.packed_linear(*arguments, y)
         else:
-            unrotated = np.empty((rows, columns), np.float32)
-            kernels.unpack(packed.codes, packed.norms, packed.values, weight.group, unrotated)
-            rotated = np.empty_like(flat)
-            kernels.hadamard_rows(flat, weight.group, rotated)
-            y = rotated @ unrotated.T
+            kernels.packed_linear_parallel(*arguments, numba.get_num_threads(), y)
+        y = y[:, :rows]
         y = y.reshape(*x.shape[:-1], rows)
         return y if bias is None else y + bias
 
@@ -116,24 +124,62 @@ class CompiledNumpyBackend(NumpyBackend):
         kernels.sinkhorn(x.reshape(-1, size, size), iterations, y.reshape(-1, size, size))
         return y
 
+    def mean(self, x, axis=-1, keepdims=False):
+        total = np.add.reduce(x, axis, keepdims=keepdims)  # np.mean takes several times as long for small arrays
+        return total * np.float32(total.size / x.size) if x.dtype == np.float32 else super().mean(x, axis, keepdims)
+
+    def linear(self, x, weight, bias=None):
+        count = x.size // x.shape[-1]
+        if count >= FEW_ROWS or x.dtype != np.float32 or weight.dtype != np.float32:
+            return super().linear(x, weight, bias)
+        y = np.empty((*x.shape[:-1], weight.shape[0]), np.float32)
+        flat = np.ascontiguousarray(x).reshape(count, x.shape[-1])
+        kernels.linear(flat, np.ascontiguousarray(weight), y.reshape(count, y.shape[-1]))
+        return y if bias is None else y + bias
+
+    def matmul(self, x, y):
+        small = x.ndim == y.ndim == 4 and x.shape[:2] == y.shape[:2] and x.shape[2] <= 8 and x.shape[3] <= 8
+        if not small or x.dtype != np.float32 or y.dtype != np.float32:
+            return np.matmul(x, y)
+        (B, T, p, m), D = x.shape, y.shape[3]
+        out = np.empty((B, T, p, D), np.float32)
+        left, right = (np.ascontiguousarray(part) for part in (x, y))
+        kernels.matmul(left.reshape(-1, p, m), right.reshape(-1, m, D), out.reshape(-1, p, D))
+        return out
+
     def kronecker(self, z, a, b):
         count = z.size // z.shape[-1]
-        if z.dtype != np.float32 or a.dtype != np.float32 or b.dtype != np.float32 or count > FEW_ROWS:
+        fits = not (a.shape[0] % ROWS or a.shape[1] % ROWS or b.shape[1] % PANEL)
+        if not fits or any(part.dtype != np.float32 for part in (z, a, b)):
             return super().kronecker(z, a, b)
-        y = np.empty(z.shape, np.float32)
-        flat = np.ascontiguousarray(z).reshape(count, -1)
-        kernels.kronecker(flat, np.ascontiguousarray(a), np.ascontiguousarray(b), y.reshape(count, -1))
+        y = np.empty((*z.shape[:-1], a.shape[1] * b.shape[1]), np.float32)
+        arguments = (np.ascontiguousarray(z).reshape(count, z.shape[-1]), np.ascontiguousarray(a), np.ascontiguousarray(b))
+        if count < FEW_ROWS:
+            kernels.kronecker(*arguments, y.reshape(count, y.shape[-1]))
+        else:
+            kernels.kronecker_parallel(*arguments, numba.get_num_threads(), y.reshape(count, y.shape[-1]))
         return y
 
     def attention(self, q, k, v, mask, scale, cap=None):
         B, T, H = q.shape[:3]
-        if B != 1 or T > FEW_ROWS or cap is not None or q.dtype != np.float32 or k.dtype != np.float32:
+        many = T >= FEW_ROWS
+        if B != 1 or cap is not None or any(part.dtype != np.float32 for part in (q, k, v)):
             return super().attention(q, k, v, mask, scale, cap)
-        y = np.empty((1, T, H, v.shape[-1]), np.float32)
+        if many and (mask is None or v.shape[-1] % PANEL):
+            return super().attention(q, k, v, mask, scale, cap)
+        q, k, v = (np.ascontiguousarray(part[0]) for part in (q, k, v))
         visible = _NO_MASK if mask is None else np.ascontiguousarray(mask[0])
-        args = (np.ascontiguousarray(part[0]) for part in (q, k, v))
-        kernels.attention(*args, visible, scale, y[0])
-        return y
+        if not many:
+            y = np.empty((T, H, v.shape[-1]), np.float32)
+            kernels.attention(q, k, v, visible, scale, y)
+            return y[None]
+        missing = -T % ROWS
+        if missing:
+            q = np.concatenate([q, np.zeros((missing, *q.shape[1:]), np.float32)])
+            visible = np.concatenate([visible, np.zeros((missing, visible.shape[1]), np.bool_)])
+        y = np.empty((T + missing, H, v.shape[-1]), np.float32)
+        kernels.attention_parallel(q, k, v, visible, scale, y)
+        return y[None, :T]
 
 
 _cache: weakref.WeakKeyDictionary[CodebookArray, _Packed] = weakref.WeakKeyDictionary()
@@ -147,17 +193,10 @@ def _packed(weight: CodebookArray) -> _Packed:
 
 
 def _pack(weight: CodebookArray) -> _Packed:
-    """The kernels' layout: bytes of WIDE rows side by side, rows padded with norms of 0."""
-    missing = -weight.codes.shape[0] % kernels.WIDE
-    norms = weight.norms.astype(np.float32)
+    missing = -weight.codes.shape[0] % WIDE
 
     def blocked(x: np.ndarray) -> np.ndarray:
         x = np.pad(x, ((0, missing), (0, 0)))
-        return np.ascontiguousarray(x.reshape(-1, kernels.WIDE, x.shape[1]).transpose(0, 2, 1))
+        return np.ascontiguousarray(x.reshape(-1, WIDE, x.shape[1]).transpose(0, 2, 1))
 
-    shifts = np.arange(0, 8, weight.bits)
-    codebook = np.array(weight.codebook, np.float32)
-    values = codebook[(np.arange(256)[:, None] >> shifts) & (2**weight.bits - 1)]
-    # The kernels are compiled for arrays that may be written; a memory map may not.
-    codes = weight.codes if weight.codes.flags.writeable else weight.codes.copy()
-    return _Packed(blocked(weight.codes), blocked(norms), codes, norms, codebook, values)
+    return _Packed(blocked(weight.codes), blocked(weight.norms.astype(np.float32)), np.array(weight.codebook, np.float32))

@@ -1,121 +1,30 @@
 """Compiled kernels of the NumPy backend, by Numba: optional, and only imported when Numba is installed.
 
-What they replace is written in NumPy in `backend.py` and gives the same numbers to within rounding. The product of a vector with
-a packed matrix uses tables: two 2-bit indices (or one 4-bit index) choose one of 16 sums, which a register can hold, so 32 weights
-cost one look-up and one addition (Wei et al. 2024, "T-MAC"). Everything stays float32.
+What they replace is written in NumPy in `backend.py` and gives the same numbers to within rounding. The product with a packed
+matrix uses tables: two 2-bit indices (or one 4-bit index) choose one of 16 sums, which a register can hold, so 32 weights cost
+one look-up and one addition (Wei et al. 2024, "T-MAC"). Everything stays float32.
 """
 
 from __future__ import annotations
 
 import math
 
-import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 16  # rows of the matrix that one vector of sums belongs to
-BLOCKS = 4  # vectors that share a table while it is in a register
-WIDE = LANES * BLOCKS  # rows that one call of the inner kernel takes
-
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-HAS_AVX512 = bool(_FEATURES.get("avx512f"))
-HAS_AVX2 = bool(_FEATURES.get("avx2"))
-
-HAS_LOOKUP = HAS_AVX512 or HAS_AVX2
+from .numpy_tiles import PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_tile
 
 # Sums may be reordered; infinities and NaNs keep their meaning.
 _OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
 
 
-def _kernel(signature: str):
+def _kernel(signature: str, **options):
     """A kernel of one signature: compiled when this file is first imported, and kept on disk from then on."""
     names = {"f": types.float32, "f8": types.float64, "i8": types.int64, "u1": types.uint8, "b1": types.boolean}
-    return numba.njit(eval(signature, {"void": types.void, **names}), cache=True, **_OPTIONS)
-
-
-@intrinsic
-def _lookup_block(typingctx, codes, tables, norms, out, groups, group_bytes):
-    """Sums of BLOCKS·LANES rows from their tables. All pointers are addresses; strides are between vectors of rows, in bytes."""
-    signature = types.void(*(types.intp,) * 6)
-
-    def build(context, builder: ir.IRBuilder, signature, args):
-        codes, tables, norms, out, groups, group_bytes = args
-        i8, i32, f32 = ir.IntType(8), ir.IntType(32), ir.FloatType()
-        intp = codes.type
-        bytes_v, ints_v, floats_v = ir.VectorType(i8, LANES), ir.VectorType(i32, LANES), ir.VectorType(f32, LANES)
-        module = builder.module
-
-        def load(address, kind, align=1):
-            value = builder.load(builder.inttoptr(address, kind.as_pointer()))
-            value.align = align
-            return value
-
-        def splat(value):
-            return ir.Constant(ints_v, [value] * LANES)
-
-        def lookup(table, index):
-            if HAS_AVX512:
-                fn_type = ir.FunctionType(floats_v, [floats_v, ints_v])
-                fn = cgutils.get_or_insert_function(module, fn_type, "llvm.x86.avx512.permvar.sf.512")
-                return builder.call(fn, [table, index])
-            # AVX2: tables of 8, twice: the upper half of the table where bit 3 is set, in two halves of the lanes
-            half_f, half_i = ir.VectorType(f32, 8), ir.VectorType(i32, 8)
-            fn = cgutils.get_or_insert_function(module, ir.FunctionType(half_f, [half_f, half_i]), "llvm.x86.avx2.permps")
-
-            def part(vector, start):
-                mask = ir.Constant(ir.VectorType(i32, 8), list(range(start, start + 8)))
-                return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
-
-            low, high = part(table, 0), part(table, 8)
-            halves = []
-            for start in (0, 8):
-                chosen = part(index, start)
-                bit = builder.and_(chosen, ir.Constant(half_i, [8] * 8))
-                upper = builder.icmp_unsigned("!=", bit, ir.Constant(half_i, [0] * 8))
-                halves.append(builder.select(upper, builder.call(fn, [high, chosen]), builder.call(fn, [low, chosen])))
-            both = ir.Constant(ir.VectorType(i32, LANES), list(range(LANES)))
-            return builder.shuffle_vector(halves[0], halves[1], both)
-
-        zero = ir.Constant(floats_v, [0.0] * LANES)
-        totals = [cgutils.alloca_once_value(builder, zero) for _ in range(BLOCKS)]
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in range(2 * BLOCKS)]
-        with cgutils.for_range(builder, groups, intp=intp) as group:
-            for s in sums:
-                builder.store(zero, s)
-            first = builder.mul(group.index, group_bytes)
-            with cgutils.for_range(builder, group_bytes, intp=intp) as byte:
-                k = builder.add(first, byte.index)
-                table = builder.add(tables, builder.mul(k, ir.Constant(intp, 2 * 4 * LANES)))
-                low = load(table, floats_v, 4)
-                high = load(builder.add(table, ir.Constant(intp, 4 * LANES)), floats_v, 4)
-                at = builder.add(codes, builder.mul(k, ir.Constant(intp, LANES * BLOCKS)))
-                for b in range(BLOCKS):
-                    offset = ir.Constant(intp, b * LANES)
-                    index = builder.zext(load(builder.add(at, offset), bytes_v), ints_v)
-                    if not HAS_AVX512:  # AVX-512 looks at the lowest four bits only; AVX2 at three, and bit 3 is tested
-                        masked = builder.and_(index, splat(15))
-                    else:
-                        masked = index
-                    sums_low, sums_high = sums[2 * b], sums[2 * b + 1]
-                    builder.store(builder.fadd(builder.load(sums_low), lookup(low, masked)), sums_low)
-                    shifted = builder.lshr(index, splat(4))
-                    builder.store(builder.fadd(builder.load(sums_high), lookup(high, shifted)), sums_high)
-            for b in range(BLOCKS):
-                at = builder.add(norms, ir.Constant(intp, 4 * LANES * b))
-                norm = load(builder.add(at, builder.mul(group.index, ir.Constant(intp, 4 * LANES * BLOCKS))), floats_v, 4)
-                total = builder.fadd(builder.load(sums[2 * b]), builder.load(sums[2 * b + 1]))
-                builder.store(builder.fadd(builder.load(totals[b]), builder.fmul(total, norm)), totals[b])
-        for b in range(BLOCKS):
-            pointer = builder.inttoptr(builder.add(out, ir.Constant(intp, b * 4 * LANES)), floats_v.as_pointer())
-            store = builder.store(builder.load(totals[b]), pointer)
-            store.align = 4
-        return context.get_dummy_value()
-
-    return signature, build
+    return numba.njit(eval(signature, {"void": types.void, **names}), cache=True, **_OPTIONS, **options)
 
 
 @intrinsic
@@ -255,40 +164,89 @@ def sinkhorn(x, iterations, y):
                 y[k, i, j] *= rows[i] * columns[j]
 
 
+@numba.njit(inline="never", **_OPTIONS)
+def _kronecker_row(z, a, b, half, y):
+    (m, p), (n, q) = a.shape, b.shape
+    for i in range(0, m, ROWS):  # half = Z·B
+        for j in range(0, q, PANEL):
+            product_tile(
+                z.ctypes.data + i * n * 4, n * 4, 4, b.ctypes.data + j * 4, q * 4, half.ctypes.data + (i * q + j) * 4, q * 4, n
+            )
+    for i in range(0, p, ROWS):  # y = Aᵀ·half
+        for j in range(0, q, PANEL):
+            product_tile(
+                a.ctypes.data + i * 4, 4, p * 4, half.ctypes.data + j * 4, q * 4, y.ctypes.data + (i * q + j) * 4, q * 4, m
+            )
+
+
 @_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1], f[:, ::1])")
 def kronecker(z, a, b, y):
-    """Aᵀ·Z·B for each row of z, y [N, m·n] seen as [m, n]; a [m, m], b [n, n]."""
-    m, n = a.shape[0], b.shape[0]
-    half = np.empty((m, n), np.float32)
+    """Aᵀ·Z·B for each row of z [N, m·n] seen as [m, n]; a [m, p], b [n, q], y [N, p·q]; m, p by ROWS and q by PANEL."""
+    half = np.empty((a.shape[0], b.shape[1]), np.float32)
     for k in range(z.shape[0]):
-        for i in range(m):
-            for j in range(n):
-                half[i, j] = f32(0)
-            for c in range(n):
-                value = z[k, i * n + c]
-                for j in range(n):
-                    half[i, j] += value * b[c, j]
-        for i in range(m):
-            for j in range(n):
-                y[k, i * n + j] = f32(0)
-        for c in range(m):
-            for i in range(m):
-                value = a[c, i]
-                for j in range(n):
-                    y[k, i * n + j] += value * half[c, j]
+        _kronecker_row(z[k], a, b, half, y[k])
+
+
+@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1], i8, f[:, ::1])", parallel=True)
+def kronecker_parallel(z, a, b, parts, y):
+    """As `kronecker`, the rows of z shared out in that many parts between threads."""
+    N = z.shape[0]
+    step = (N + parts - 1) // parts
+    for part in numba.prange(parts):
+        half = np.empty((a.shape[0], b.shape[1]), np.float32)
+        for k in range(part * step, min(N, (part + 1) * step)):
+            _kronecker_row(z[k], a, b, half, y[k])
+
+
+@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1])")
+def linear(x, weight, y):
+    """x [N, D] times weight [R, D] transposed, y [N, R]."""
+    for n in range(x.shape[0]):
+        for r in range(weight.shape[0]):
+            total = f32(0)
+            for i in range(x.shape[1]):
+                total += x[n, i] * weight[r, i]
+            y[n, r] = total
+
+
+@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1])")
+def matmul(a, b, y):
+    """a [N, p, m] times b [N, m, D], y [N, p, D], for small p and m."""
+    for n in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            for d in range(b.shape[2]):
+                y[n, i, d] = a[n, i, 0] * b[n, 0, d]
+            for k in range(1, a.shape[2]):
+                value = a[n, i, k]
+                for d in range(b.shape[2]):
+                    y[n, i, d] += value * b[n, k, d]
+
+
+@numba.njit(inline="never", **_OPTIONS)
+def _softmax_row(p, count):
+    top = p[0]
+    for s in range(1, count):
+        top = max(top, p[s])
+    total = f32(0)
+    for s in range(count):
+        e = _exp(p[s] - top)
+        p[s] = e
+        total += e
+    scale = f32(1) / total
+    for s in range(count):
+        p[s] *= scale
 
 
 @_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1], b1[:, ::1], f8, f[:, :, ::1])")
 def attention(q, k, v, mask, scale, y):
-    """q [T, H, C], k [S, K, C], v [S, K, Cv], mask [T, S] or [0, 0], y [T, H, Cv]."""
+    """q [T, H, C], k [S, K, C], v [S, K, Cv], mask [T, S] or [0, 0], y [T, H, Cv]; for few queries."""
     T, H, C = q.shape
     S, K, Cv = v.shape
     G = H // K
-    p = np.empty(S, np.float32)
+    p = np.empty(S + 3, np.float32)
     for t in range(T):
         for h in range(H):
             g = h // G
-            top = f32(-3.0e38)
             for s in range(S):
                 dot = f32(0)
                 for c in range(C):
@@ -298,20 +256,68 @@ def attention(q, k, v, mask, scale, y):
                 for s in range(S):
                     if not mask[t, s]:
                         p[s] = f32(-3.0e38)
-            for s in range(S):
-                top = max(top, p[s])
-            total = f32(0)
-            for s in range(S):
-                p[s] = _exp(p[s] - top)
-                total += p[s]
+            _softmax_row(p, S)
             for c in range(Cv):
                 y[t, h, c] = f32(0)
-            for s in range(S):
-                weight = p[s]
+            for s in range(0, S - S % 4, 4):
+                w0, w1, w2, w3 = p[s], p[s + 1], p[s + 2], p[s + 3]
                 for c in range(Cv):
-                    y[t, h, c] += weight * v[s, g, c]
-            for c in range(Cv):
-                y[t, h, c] /= total
+                    y[t, h, c] += w0 * v[s, g, c] + w1 * v[s + 1, g, c] + w2 * v[s + 2, g, c] + w3 * v[s + 3, g, c]
+            for s in range(S - S % 4, S):
+                for c in range(Cv):
+                    y[t, h, c] += p[s] * v[s, g, c]
+
+
+@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1], b1[:, ::1], f8, f[:, :, ::1])", parallel=True)
+def attention_parallel(q, k, v, mask, scale, y):
+    """As `attention`, for many queries: T by ROWS, Cv by PANEL. What lies behind the last visible row of a tile is skipped."""
+    T, H, C = q.shape
+    S, K, Cv = v.shape
+    G = H // K
+    width = (S + PANEL - 1) // PANEL * PANEL
+    turned = np.zeros((K, C, width), np.float32)  # keys with positions side by side, as a panel wants them
+    for s in range(S):
+        for g in range(K):
+            for c in range(C):
+                turned[g, c, s] = k[s, g, c] * f32(scale)
+    for tile in numba.prange(T // ROWS):
+        t = tile * ROWS
+        seen = 1
+        for i in range(t, t + ROWS):
+            last = S
+            while last > seen and not mask[i, last - 1]:
+                last -= 1
+            seen = max(seen, last)
+        p = np.empty((ROWS, width), np.float32)
+        for h in range(H):
+            g = h // G
+            for s in range(0, seen, PANEL):
+                product_tile(
+                    q.ctypes.data + (t * H + h) * C * 4,
+                    H * C * 4,
+                    4,
+                    turned.ctypes.data + (g * C * width + s) * 4,
+                    width * 4,
+                    p.ctypes.data + s * 4,
+                    width * 4,
+                    C,
+                )
+            for i in range(ROWS):
+                for s in range(seen):
+                    if not mask[t + i, s]:
+                        p[i, s] = f32(-3.0e38)
+                _softmax_row(p[i], seen)
+            for c in range(0, Cv, PANEL):
+                product_tile(
+                    p.ctypes.data,
+                    width * 4,
+                    4,
+                    v.ctypes.data + (g * Cv + c) * 4,
+                    K * Cv * 4,
+                    y.ctypes.data + ((t * H + h) * Cv + c) * 4,
+                    H * Cv * 4,
+                    seen,
+                )
 
 
 @_kernel("void(f[:, ::1], i8, f[:, ::1])")
@@ -332,45 +338,63 @@ def hadamard_rows(x, group, y):
                 width *= 2
 
 
+@numba.njit(inline="never", **_OPTIONS)
+def _fill_tables(x, first, count, codebook, bits, tables):
+    """Sums that the indices of `count` bytes of a row can choose between, tables [2·count, 16]."""
+    if bits == 2:
+        for p in range(2 * count):
+            a, b = x[first + 2 * p], x[first + 2 * p + 1]
+            for i in range(16):
+                tables[p, i] = codebook[i & 3] * a + codebook[i >> 2] * b
+    else:
+        for p in range(2 * count):
+            a = x[first + p]
+            for i in range(16):
+                tables[p, i] = codebook[i] * a
+
+
+@numba.njit(inline="never", **_OPTIONS)
+def _packed_rows(x, start, stop, blocks, norms, codebook, bits, group, y):
+    """Rows start … stop-1 of `packed_linear`; x is rotated."""
+    count = group * bits // 8
+    R = y.shape[1]
+    tables = np.empty((TILE, 2 * count, 16), np.float32)
+    for n in range(start, stop):
+        for r in range(R):
+            y[n, r] = f32(0)
+    for g in range(norms.shape[1]):
+        n = start
+        while n < stop:
+            tile = TILE if stop - n >= TILE else 1
+            for t in range(tile):
+                _fill_tables(x[n + t], g * group, count, codebook, bits, tables[t])
+            table, out, stride = tables.ctypes.data, y.ctypes.data + n * R * 4, R * 4
+            codes, scales = blocks.ctypes.data + g * count * WIDE, norms.ctypes.data + g * WIDE * 4
+            code_stride, scale_stride = blocks.shape[1] * WIDE, norms.shape[1] * WIDE * 4
+            for r in range(blocks.shape[0]):
+                if tile == TILE:
+                    lookup_tile(codes + r * code_stride, table, scales + r * scale_stride, out + r * WIDE * 4, stride, count)
+                else:
+                    lookup_1(codes + r * code_stride, table, scales + r * scale_stride, out + r * WIDE * 4, stride, count)
+            n += tile
+
+
 @_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, f[:, ::1])")
 def packed_linear(x, blocks, norms, codebook, bits, group, y):
     """x [N, D], blocks uint8 [R/WIDE, D·bits/8, WIDE], norms float32 [R/WIDE, D/group, WIDE], y [N, R]; bits 2 or 4."""
-    N, D = x.shape
-    rotated = np.empty((1, D), np.float32)
-    pairs = D // 2 if bits == 2 else D
-    tables = np.empty((pairs, 16), np.float32)
-    for n in range(N):
-        hadamard_rows(x[n : n + 1], group, rotated)
-        if bits == 2:
-            for p in range(pairs):
-                a, b = rotated[0, 2 * p], rotated[0, 2 * p + 1]
-                for i in range(16):
-                    tables[p, i] = codebook[i & 3] * a + codebook[i >> 2] * b
-        else:
-            for p in range(pairs):
-                a = rotated[0, p]
-                for i in range(16):
-                    tables[p, i] = codebook[i] * a
-        for r in range(blocks.shape[0]):
-            _lookup_block(
-                blocks[r:].ctypes.data,
-                tables.ctypes.data,
-                norms[r:].ctypes.data,
-                y[n, r * WIDE :].ctypes.data,
-                D // group,
-                group * bits // 8,
-            )
+    rotated = np.empty_like(x)
+    hadamard_rows(x, group, rotated)
+    _packed_rows(rotated, 0, x.shape[0], blocks, norms, codebook, bits, group, y)
 
 
-@_kernel("void(u1[:, ::1], f[:, ::1], f[:, ::1], i8, f[:, ::1])")
-def unpack(codes, norms, values, group, y):
-    """Rows before their rotation: codes uint8 [R, D·bits/8], norms [R, D/group], values [256, per_byte], y float32 [R, D]."""
-    per_byte = values.shape[1]
-    step = group // per_byte
-    for r in range(codes.shape[0]):
-        for g in range(norms.shape[1]):
-            norm = f32(norms[r, g])
-            for k in range(g * step, (g + 1) * step):
-                byte = codes[r, k]
-                for i in range(per_byte):
-                    y[r, k * per_byte + i] = values[byte, i] * norm
+@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)
+def packed_linear_parallel(x, blocks, norms, codebook, bits, group, parts, y):
+    """As `packed_linear`, the rows of x shared out in that many parts between threads."""
+    N = x.shape[0]
+    rotated = np.empty_like(x)
+    step = (N // TILE + parts) // parts * TILE
+    for p in numba.prange(parts):
+        start, stop = min(N, p * step), min(N, (p + 1) * step)
+        if start < stop:
+            hadamard_rows(x[start:stop], group, rotated[start:stop])
+            _packed_rows(rotated, start, stop, blocks, norms, codebook, bits, group, y)

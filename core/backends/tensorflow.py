@@ -120,6 +120,15 @@ class TensorflowBackend(Backend):
         y = tf.reshape(tf.matmul(rows, weight, transpose_b=True), (*x.shape[:-1], weight.shape[0]))
         return y if bias is None else y + bias
 
+    def sinkhorn_scales(self, e, iterations):
+        def step(i, rows, columns):
+            rows = 1.0 / tf.reduce_sum(e * columns, 1)
+            return i + 1, rows, 1.0 / tf.reduce_sum(e * rows[:, None], 0)
+
+        one = tf.ones_like(e[0])
+        # a loop: forty unrolled steps a layer take long to trace and compile
+        return tf.while_loop(lambda i, *_: i < iterations, step, (0, one, one), maximum_iterations=iterations)[1:]
+
     def compile(self, fn, module, donate=()):
         return tf.function(lambda *args: fn(module, *args), jit_compile=True, reduce_retracing=False, autograph=False)
 

@@ -6,6 +6,7 @@ are folded into the gain they multiply. Every tensor of the container is used; n
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +35,10 @@ def load_needle(
 
     Raises:
         WeightsError: the file is missing, damaged or of another format.
+        ValueError: the model has no such depth, or the window is negative.
     """
+    if kv_window < 0:
+        raise ValueError(f"kv_window is a number of positions, or 0 for no narrowing, received {kv_window}")
     backend = get_backend(backend)
     container = read_container(path)
     config = needle_config(container)
@@ -141,9 +145,12 @@ def _attention(read, join, at: str, config: NeedleConfig) -> dict[str, Any]:
 
 def _mlp(read, at: str, config: NeedleConfig) -> dict[str, Any]:
     D = config.d_model
-    same = ("d2", "b2", "d3", "w1a", "w1b", "w2a", "w2b", "w3a", "w3b")
+    same = ("d2", "b2", "d3", "w1b", "w2a", "w2b", "w3b")
+    rows = D // math.isqrt(config.hada_n)  # the stream fills the first rows of the square; zeros below take no part
     return {
         **{name: read(at + name) for name in same},
+        "w1a": np.ascontiguousarray(read(at + "w1a")[:rows]),
+        "w3a": np.ascontiguousarray(read(at + "w3a")[:, :rows]),
         "d1": read(at + "d1")[:D],
         "d4": read(at + "d4")[:D],
         "pre_hada.gain": 1 + read(at + "pre_hada"),

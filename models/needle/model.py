@@ -41,8 +41,9 @@ class HyperConnection(Module):
         B, T, J, D = X.shape
         z = ops.rms_norm(ops.reshape(X, (B, T, J * D)))
         h = ops.linear(z, self.phi) * self.scale + self.bias
-        pre = ops.reshape(ops.sigmoid(h[..., :J]), (B, T, 1, J))
-        post = ops.reshape(2.0 * ops.sigmoid(h[..., J : 2 * J]), (B, T, J, 1))
+        gates = ops.sigmoid(h[..., : 2 * J])
+        pre = ops.reshape(gates[..., :J], (B, T, 1, J))
+        post = ops.reshape(2.0 * gates[..., J:], (B, T, J, 1))
         residual = ops.sinkhorn(ops.reshape(h[..., 2 * J :], (B, T, J, J)), SINKHORN_ITERATIONS)
         read = ops.matmul(ops.concatenate([pre, residual], 2), X)  # [B, T, 1 + J, D]: both read the same lanes
         return read[:, :, 0], read[:, :, 1:], post
@@ -107,13 +108,14 @@ class MonarchMLP(Module):
 
     def __init__(self, config: NeedleConfig):
         N, side = config.hada_n, math.isqrt(config.hada_n)
-        self.width = config.d_model
+        rows = config.d_model // side  # rows of the square that hold channels; the others would be padding
         self.pre_hada = RMSNorm(config.d_model)
-        self.d1 = ArraySpec((config.d_model,))  # the rest multiplies padding
+        self.d1 = ArraySpec((config.d_model,))
         self.d2, self.b2, self.d3 = (ArraySpec((N,)) for _ in range(3))
         self.d4 = ArraySpec((config.d_model,))
-        for name in ("w1a", "w1b", "w2a", "w2b", "w3a", "w3b"):
-            setattr(self, name, ArraySpec((side, side)))
+        self.w1a = ArraySpec((rows, side))
+        self.w3a = ArraySpec((side, rows))
+        self.w1b, self.w2a, self.w2b, self.w3b = (ArraySpec((side, side)) for _ in range(4))
         self.cond_v = Linear(config.d_model, config.cond_rank)
         self.cond_u = Linear(config.cond_rank, N)
         self.p1 = ArraySpec((N,), dtype="int32")
@@ -122,11 +124,10 @@ class MonarchMLP(Module):
     def __call__(self, x: Array) -> Array:
         m = self.pre_hada(x)
         c = 1.0 + self.cond_u(ops.softmax(self.cond_v(m)))
-        z = ops.pad(self.d1 * m, ((0, 0), (0, 0), (0, c.shape[-1] - self.width)))
-        z = ops.take(ops.kronecker(z, self.w1a, self.w1b), self.p1, axis=2)
+        z = ops.take(ops.kronecker(self.d1 * m, self.w1a, self.w1b), self.p1, axis=2)
         z = ops.kronecker(ops.silu(self.d2 * c * z + self.b2), self.w2a, self.w2b)
         z = ops.kronecker(self.d3 * ops.take(z, self.p2, axis=2), self.w3a, self.w3b)
-        return x + self.d4 * z[..., : self.width]
+        return x + self.d4 * z
 
 
 class Block(Module):
@@ -186,10 +187,11 @@ class Needle(Module):
             cells.append(ops.mean(X, 2))
         new: Cache = {
             "length": cache["length"] + valid,
-            "sink": cache["sink"],
             "ids": ops.rows(state.ids, valid, cache["ids"].shape[1]),
             "layers": layers,
         }
+        if "sink" in cache:
+            new["sink"] = cache["sink"]
         if "pool" in cache:
             new["pool"] = pool_tokens(self.confidence, cache["pool"], ops.stack(cells, 2), valid)
         return self.final_norm(cells[-1]), new
@@ -222,10 +224,11 @@ class Needle(Module):
         past = max(c.engram_orders, default=1) - 1
         cache: Cache = {
             "length": 0 if dynamic else backend.zeros((), "int32"),
-            "sink": 0 if dynamic else backend.zeros((), "int32"),
             "ids": backend.zeros((batch, past), "int32"),
             "layers": layers,
         }
+        if c.kv_window:  # positions before it stay in sight of the narrowed attention
+            cache["sink"] = 0 if dynamic else backend.zeros((), "int32")
         if pool and self.confidence is not None:
             cache["pool"] = new_pool(self.config, backend, batch)
         return cache
@@ -248,7 +251,7 @@ class _State:
         self.new = ids.shape[1]
         self.valid = valid
         self.length = cache["length"]
-        self.sink = cache["sink"]
+        self.sink = cache.get("sink")
         self.positions = ops.arange(self.new, like=ids) + self.length
         self.cos = ops.expand_dims(ops.take(model.cos, self.positions), 1)
         self.sin = ops.expand_dims(ops.take(model.sin, self.positions), 1)
@@ -277,31 +280,25 @@ class _State:
         return ops.expand_dims(visible, 0)
 
     def _engram_slots(self) -> tuple[Array, Array]:
-        """Table rows int32 [B, T, tables] and whether the n-gram lies inside the text [1, T, tables, 1].
+        """Table rows int32 [B, T, tables] and whether the n-gram lies inside the text, float32 [1, T, tables, 1].
 
         The hash is unsigned 32-bit arithmetic, done in int32: products wrap alike, and shift and remainder are corrected.
         """
         c = self.config
+        heads = np.arange(c.engram_hash_heads)
+        orders = np.repeat(np.array(c.engram_orders, np.int32), c.engram_hash_heads)
+        seeds = [0x9E3779B9 * (oi * c.engram_seed_heads + int(h) + 1) for oi in range(len(c.engram_orders)) for h in heads]
         past = self.ids.shape[1] - self.new
-        slots, known = [], []
-        for oi, order in enumerate(c.engram_orders):
-            for h in range(c.engram_hash_heads):
-                seed = _int32(0x9E3779B9 * (oi * c.engram_seed_heads + h + 1))
-                acc = ops.full(self.ids[:, past:].shape, seed, like=self.ids, dtype="int32")
-                for j in range(order):
-                    acc = ops.bitwise_xor(acc, self.ids[:, past - j : past - j + self.new]) * 0x01000193
-                acc = ops.bitwise_xor(acc, ops.bitwise_and(ops.shift_right(acc, 15), 0x1FFFF))
-                unsigned = ops.where(acc < 0, 2**32 % c.engram_slots, 0)
-                slot = ops.remainder(ops.remainder(acc, c.engram_slots) + ops.cast(unsigned, "int32"), c.engram_slots)
-                slots.append(slot + (oi * c.engram_hash_heads + h) * c.engram_slots)
-                known.append(self.positions >= order - 1)
-        inside = ops.cast(ops.stack(known, 1), "float32")
-        return ops.stack(slots, 2), ops.expand_dims(ops.expand_dims(inside, 0), 3)
-
-
-def _int32(value: int) -> int:
-    value &= 0xFFFFFFFF
-    return value - 2**32 if value >= 2**31 else value
+        acc = ops.asarray(np.array(seeds, np.uint64).astype(np.uint32).view(np.int32), like=self.ids)
+        for j in range(max(c.engram_orders)):
+            token = ops.expand_dims(self.ids[:, past - j : past - j + self.new], 2)
+            acc = ops.where(orders > j, ops.bitwise_xor(acc, token) * 0x01000193, acc)
+        acc = ops.bitwise_xor(acc, ops.bitwise_and(ops.shift_right(acc, 15), 0x1FFFF))
+        # Python's remainder of the signed value, moved by what 2³² leaves over where the unsigned value is larger by that
+        slots = ops.remainder(acc, c.engram_slots) + ops.cast(acc < 0, "int32") * (2**32 % c.engram_slots)
+        slots = ops.remainder(slots, c.engram_slots) + np.arange(len(orders), dtype=np.int32) * c.engram_slots
+        inside = ops.cast(ops.expand_dims(self.positions, 1) >= orders - 1, "float32")  # [T, tables]
+        return slots, ops.expand_dims(ops.expand_dims(inside, 0), 3)
 
 
 def rotary_tables(config: NeedleConfig) -> tuple[np.ndarray, np.ndarray]:

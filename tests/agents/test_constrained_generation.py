@@ -226,7 +226,8 @@ class RandomModel:
         in_string = re.sub(rb"\\.", b"", self.text).count(b'"') % 2
         ends = self.ends_string if in_string else self.ends_list
         logits = self.rng.gumbel(size=allowed.size) * 2.0  # temperature 2
-        logits += ends[allowed] * (12.0 if len(self.text) < 300 else 40.0)
+        # A string may go on in thousands of ways, a list in a few: what ends them needs help accordingly.
+        logits += ends[allowed] * (40.0 if len(self.text) > 300 else 12.0 if in_string else 2.0)
         return int(allowed[np.argmax(logits)])
 
     def observe(self, tokens: list[int]) -> None:
@@ -245,7 +246,7 @@ def generate(seeds: range, max_tokens: int = 600) -> Counter:
         while True:
             names = rng.sample(["get_weather", "math.hypot", "setLights", "Kind Of", "列"], rng.randint(1, 3))
             tools = [Tool(name, "", schemas.parameters()) for name in names]
-            after_results = rng.random() < 0.2
+            after_results = rng.random() < 0.1
             try:
                 grammar = dialect.grammar(
                     tools,
@@ -288,21 +289,19 @@ def generate(seeds: range, max_tokens: int = 600) -> Counter:
 
 def check(counts: Counter, wanted: int) -> None:
     assert counts["generations"] == wanted
-    assert counts["calls"] > wanted * 0.8
+    assert counts["calls"] > wanted * 0.9
     # Rare: patterns that random text hardly ever satisfies, and long lists.
     assert counts["cut off"] <= wanted * 0.01, counts
     # Most random schemas can be guaranteed; those refused are contradictions or beyond a grammar.
     assert counts["refused schemas"] < wanted, counts
 
 
-def test_300_generations():
-    counts = generate(range(300))
-    print(dict(counts))
-    check(counts, 300)
+def test_200_generations():
+    check(generate(range(200)), 200)
 
 
 @pytest.mark.slow
 def test_10000_generations():
     counts = generate(range(1_000_000, 1_010_000))
-    print(dict(counts))
+    print(dict(counts))  # the record: pytest -s
     check(counts, 10_000)

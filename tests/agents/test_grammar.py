@@ -289,6 +289,7 @@ UNSUPPORTED = [
     ({"oneOf": [{"type": "string"}, {"type": "string", "pattern": "^a"}]}, "oneOf"),
     ({"$ref": "https://example.org/schema"}, "$ref"),
     ({"$ref": "#anchor"}, "$ref"),
+    ({"$id": "https://example.org/v", "$ref": "#/$defs/x"}, "$id"),
     ({"type": "number", "minimum": 1e300}, "minimum"),
     ({"type": "integer", "minimum": 5, "maximum": 4}, "no value satisfies"),
     ({"enum": ["a"], "type": "integer"}, "no value satisfies"),

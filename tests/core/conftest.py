@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from ferrule.core import Backend, BackendNotInstalledError, backend_names, get_backend
@@ -14,6 +15,14 @@ NUMPY_FORMS = ["numpy", "numpy-kernels"]
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each backend in turn; a framework that is not installed is skipped with the line that a user would read."""
     yield from _choose(request.param)
+
+
+@pytest.fixture(scope="session")
+def run(backend: Backend) -> Callable[..., Any]:
+    """``run(fn, module, *arrays)`` is ``fn(module, *arrays)``, on JAX compiled as a whole: eagerly it compiles each step."""
+    if backend.name == "jax":
+        return lambda fn, module, *arrays: backend.compile(fn, module)(*arrays)
+    return lambda fn, module, *arrays: fn(module, *arrays)
 
 
 @pytest.fixture(scope="session", params=NUMPY_FORMS)

@@ -1,0 +1,31 @@
+"""What a model wants to do next, before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..tools import ToolCall
+from .steps import RunUsage, Stop
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One turn of the model, under the agent's rules.
+
+    Attributes:
+        calls: those that the agent would make, in the tools' own names; they satisfy the tools' schemas.
+        withheld: calls that the model wrote and the agent would not make, because the model is not sure enough of them.
+        text: what it answers instead of calling (after results only).
+        reasoning: what it wrote before, for people to read.
+        confidence: probability, by the model's own account, that the calls are right; None where unknown.
+        stop: the turn did not get to its end, and why; there are no calls then.
+        usage: what it cost.
+    """
+
+    calls: tuple[ToolCall, ...] = ()
+    withheld: tuple[ToolCall, ...] = ()
+    text: str = ""
+    reasoning: str = ""
+    confidence: float | None = None
+    stop: Stop | None = None
+    usage: RunUsage = field(default_factory=RunUsage)

@@ -1,0 +1,159 @@
+"""Running a benchmark: each case is one decision of an agent, scored by the benchmark's own checker."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...agents import Agent, Budget, ContextError, Decision, SchemaError
+from ...agents.agent import MIN_CONFIDENCE
+from ...agents.model import AgentModel
+from ...tools import ToolCall
+from .bfcl import CATEGORIES, VERSION, Case, EvaluationError, load_cases
+from .checker import check
+from .report import Report, Result
+
+BENCHMARK = f"BFCL v4 single-turn (bfcl-eval {VERSION})"
+
+
+def evaluate(
+    model: AgentModel,
+    categories: Iterable[str] = CATEGORIES,
+    limit: int | None = None,
+    ids: Collection[str] | None = None,
+    on_result: Callable[[Result, int], None] | None = None,
+    *,
+    preset: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    baseline: Mapping[str, Sequence[ToolCall]] | None = None,
+    budget: Budget | None = None,
+    min_confidence: float = MIN_CONFIDENCE,
+) -> Report:
+    """Accuracy on BFCL: does the agent decide on the right calls? No tool is executed.
+
+    Cases that cannot be run (a schema that the grammar cannot guarantee, a prompt that does not fit) are failures, with the
+    reason in their result.
+
+    Args:
+        model: what the agent runs on.
+        categories: of `ALL_CATEGORIES`.
+        limit: at most this many cases of each category, the first ones.
+        ids: only these cases.
+        on_result: told of each result as it is there, and of how many cases there are; for a progress bar.
+        preset: the name that results are kept under; with options that change them in it, such as ``"needle_3 depth=8"``.
+            Default: the model's name.
+        output: JSON-lines file that results are appended to. Cases that it already holds for the preset are not run again.
+        baseline: calls of another engine by case id (`read_baseline`), scored beside ours. Without `ids` only its cases run.
+        budget, min_confidence: the agent's.
+
+    Raises:
+        EvaluationError: the benchmark's package is missing or has no such category or case, or the output file is another.
+    """
+    categories = list(categories)
+    if baseline is not None and ids is None:
+        ids = {case.id for case in load_cases(categories) if case.id in baseline}
+    cases = load_cases(categories, limit, ids)
+    if not cases:
+        raise EvaluationError(f"there is nothing to run: the baseline has no case of {', '.join(categories)}")
+    name = preset or model.name
+    file = ResultFile(output) if output is not None else None
+    known = file.read(name) if file is not None else {}
+    results: list[Result] = []
+    for case in cases:
+        result = known.get(case.id)
+        if result is None:
+            result = _run(case, model, name, budget, min_confidence)
+            if file is not None:
+                file.append(result)
+        results.append(result)
+        if on_result is not None:
+            on_result(result, len(cases))
+    rated = {case.id: check(case, baseline[case.id]).ok for case in cases if baseline is not None and case.id in baseline}
+    return Report(BENCHMARK, name, results, rated)
+
+
+def _run(case: Case, model: AgentModel, preset: str, budget: Budget | None, min_confidence: float) -> Result:
+    began = time.perf_counter()
+
+    def result(ok: bool, reason: str, detail: str, **facts: Any) -> Result:
+        seconds = round(time.perf_counter() - began, 3)
+        return Result(case.id, case.category, preset, ok, reason, detail, seconds=seconds, **facts)
+
+    try:
+        tools = case.tools()
+        agent = Agent(model, tools, instructions=case.instructions, budget=budget, min_confidence=min_confidence)
+        decision = agent.decide(case.goal)
+    except SchemaError as error:
+        return result(False, "schema", str(error))
+    except ContextError as error:
+        return result(False, "context", str(error))
+    verdict = check(case, decision.calls)
+    reason, detail = ("", "") if verdict.ok else _reason(decision) or (verdict.kind, verdict.detail)
+    return result(
+        verdict.ok,
+        reason,
+        detail,
+        calls=_plain(decision.calls),
+        withheld=_plain(decision.withheld),
+        reasoning=decision.reasoning,
+        confidence=decision.confidence,
+        prompt_tokens=decision.usage.prompt_tokens,
+        generated_tokens=decision.usage.generated_tokens,
+    )
+
+
+def _reason(decision: Decision) -> tuple[str, str] | None:
+    """Why there is no call, where there is none."""
+    if decision.calls:
+        return None
+    if decision.stop is not None:
+        return f"stopped_{decision.stop.reason}", decision.stop.text
+    if decision.withheld:
+        return "withheld", f"confidence {decision.confidence:.4f}"
+    return "no_call", "no tool fits, by the model's account"
+
+
+def _plain(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+    return [{"name": call.name, "arguments": call.arguments} for call in calls]
+
+
+class ResultFile:
+    """Results as JSON lines, one write each, so that an evaluation that was cut off goes on where it was."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+
+    def read(self, preset: str) -> dict[str, Result]:
+        """Results of that preset by case id; a last line that was cut off does not count, and is removed.
+
+        Raises:
+            EvaluationError: the file cannot be read, or holds something else.
+        """
+        try:
+            text = self.path.read_bytes() if self.path.exists() else b""
+            whole = text[: text.rfind(b"\n") + 1]
+            if len(whole) < len(text):
+                os.truncate(self.path, len(whole))
+            found = [Result(**json.loads(line)) for line in whole.splitlines()]
+        except (OSError, ValueError, TypeError) as error:
+            raise EvaluationError(f"{self.path} is no file of results ({type(error).__name__}: {error})") from None
+        return {result.id: result for result in found if result.preset == preset}
+
+    def append(self, result: Result) -> None:
+        """Add one line.
+
+        Raises:
+            EvaluationError: the file cannot be written.
+        """
+        # ASCII only: a value may hold half of a surrogate pair, which no encoding of text can carry.
+        line = json.dumps(asdict(result)) + "\n"
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                file.write(line.encode("ascii"))
+        except OSError as error:
+            raise EvaluationError(f"{self.path} cannot be written ({error})") from None

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from ferrule.agents import Budget, RunUsage
+
+
+@pytest.mark.parametrize("name", ["turns", "calls", "tokens", "turn_tokens", "reasoning_tokens", "seconds"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_budgets_are_above_zero(name, value):
+    with pytest.raises(ValueError, match=f"received {name}="):
+        Budget(**{name: value})
+
+
+def test_nothing_is_used_up_at_first():
+    now = time.monotonic()
+    assert Budget().before_turn(RunUsage(), now) is None
+    assert Budget().before_call(RunUsage(), now) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "before"),
+    [
+        ("turns", RunUsage(turns=3), "before_turn"),
+        ("tokens", RunUsage(generated_tokens=3), "before_turn"),
+        ("calls", RunUsage(calls=3), "before_call"),
+    ],
+)
+def test_each_budget_says_which_it_is(name, usage, before):
+    now = time.monotonic()
+    assert getattr(Budget(**{name: 4}), before)(usage, now) is None
+    stop = getattr(Budget(**{name: 3}), before)(usage, now)
+    assert stop.reason == name
+    assert stop.text == f"stopped: the budget of 3 {name} is used up; raise Budget({name}=...) to go on"
+
+
+@pytest.mark.parametrize("before", ["before_turn", "before_call"])
+def test_wall_clock(before):
+    stop = getattr(Budget(seconds=1.5), before)(RunUsage(), time.monotonic() - 2)
+    assert stop.reason == "seconds"
+    assert "1.5 seconds" in stop.text
+
+
+def test_used_up_calls_leave_the_model_its_last_word():
+    assert Budget(calls=1).before_turn(RunUsage(calls=1), time.monotonic()) is None

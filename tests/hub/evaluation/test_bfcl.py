@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+from ferrule.agents.errors import SchemaError
+from ferrule.agents.grammar import call_grammar
+from ferrule.agents.names import WireNames
+from ferrule.hub.evaluation import ALL_CATEGORIES, CATEGORIES, EvaluationError, bfcl, load_cases
+from jsonschema import Draft202012Validator
+
+COUNTS = {
+    "simple_python": 400,
+    "multiple": 200,
+    "parallel": 200,
+    "parallel_multiple": 200,
+    "live_simple": 258,
+    "live_multiple": 1053,
+    "live_parallel": 16,
+    "live_parallel_multiple": 24,
+    "irrelevance": 240,
+    "live_irrelevance": 884,
+    "live_relevance": 16,
+    "simple_java": 100,
+    "simple_javascript": 50,
+}
+# Their schemas contradict themselves (an array or a number whose `enum` lists strings): nothing satisfies them.
+IMPOSSIBLE = {"live_simple_71-35-0", "live_irrelevance_428-103-0", "live_relevance_8-8-0"}
+
+
+@pytest.mark.parametrize("category", ALL_CATEGORIES)
+def test_every_case_loads_and_its_functions_are_tools(category):
+    cases = load_cases([category])
+    assert len(cases) == COUNTS[category]
+    unanswered = "relevance" in category
+    for case in cases:
+        assert case.category == category
+        assert case.goal.strip()
+        assert (case.answers is None) == unanswered
+        tools = case.tools()
+        assert [tool.name for tool in tools] == [doc["name"] for doc in case.functions]
+        for tool in tools:
+            Draft202012Validator.check_schema(tool.parameters)
+            assert tool.parameters["type"] == "object"
+
+
+@pytest.mark.parametrize("category", ["simple_python", "parallel_multiple", "live_simple", "live_relevance", "simple_java"])
+def test_grammars_take_every_schema_that_something_satisfies(category):
+    refused = set()
+    for case in load_cases([category]):
+        tools = case.tools()
+        try:
+            call_grammar(tools, names=WireNames(tools))
+        except SchemaError:
+            refused.add(case.id)
+    assert refused == {i for i in IMPOSSIBLE if i.startswith(category)}
+
+
+@pytest.mark.slow
+def test_grammars_take_all_other_schemas():
+    refused = set()
+    for case in load_cases(ALL_CATEGORIES):
+        tools = case.tools()
+        try:
+            call_grammar(tools, names=WireNames(tools))
+        except SchemaError:
+            refused.add(case.id)
+    assert refused == IMPOSSIBLE
+
+
+def test_only_type_names_change():
+    def plain(schema):
+        if isinstance(schema, dict):
+            return {key: plain(value) for key, value in schema.items() if key != "type"}
+        return [plain(item) for item in schema] if isinstance(schema, list) else schema
+
+    def types(schema):
+        if isinstance(schema, list):
+            return [name for item in schema for name in types(item)]
+        if not isinstance(schema, dict):
+            return []
+        own = [schema["type"]] if isinstance(schema.get("type"), str) else []
+        return own + [name for key, value in schema.items() if key != "type" for name in types(value)]
+
+    names = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
+    for case in load_cases(["simple_python", "multiple", "live_parallel"]):
+        for doc, tool in zip(case.functions, case.tools(), strict=True):
+            assert tool.description == doc["description"]
+            assert plain(tool.parameters) == plain(doc["parameters"])
+            assert types(tool.parameters) == [names.get(name, name) for name in types(doc["parameters"])]
+
+
+def test_java_arguments_are_literals_in_strings():
+    [case] = load_cases(["simple_java"], limit=1)
+    [tool] = case.tools()
+    assert {schema["type"] for schema in tool.parameters["properties"].values()} == {"string"}
+    first = next(iter(tool.parameters["properties"].values()))
+    assert "in string representation" in first["description"]
+    assert case.functions[0]["parameters"]["properties"] != tool.parameters["properties"]  # the checker's copy is as published
+
+
+def test_a_system_message_becomes_instructions():
+    cases = {case.id: case for case in load_cases(["live_simple"])}
+    with_system = [case for case in cases.values() if case.instructions]
+    assert len(with_system) == 11
+    assert cases["live_simple_257-137-1"].instructions.startswith("call HANDOVER function")
+    assert cases["live_simple_257-137-1"].goal.startswith("Can you tell me what is the minimum package")
+
+
+def test_limit_and_ids():
+    assert [case.id for case in load_cases(["parallel", "multiple"], limit=2)] == [
+        "parallel_0",
+        "parallel_1",
+        "multiple_0",
+        "multiple_1",
+    ]
+    assert [case.id for case in load_cases(CATEGORIES, ids=["multiple_7", "simple_python_3"])] == [
+        "simple_python_3",
+        "multiple_7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"categories": ["simple"]}, "no category 'simple'"),
+        ({"limit": 0}, "above 0, received 0"),
+        ({"categories": ["multiple"], "ids": ["simple_python_0"]}, "'simple_python_0'"),
+    ],
+)
+def test_what_is_not_there_is_one_clear_line(arguments, message):
+    with pytest.raises(EvaluationError, match=message) as caught:
+        load_cases(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_package_says_how_to_install_it(monkeypatch):
+    def missing(name):
+        raise bfcl.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(bfcl.metadata, "distribution", missing)
+    with pytest.raises(EvaluationError, match=r"pip install --no-deps bfcl-eval==2026\.3\.23"):
+        load_cases()

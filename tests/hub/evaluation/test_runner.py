@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ferrule.agents import ScriptedModel
+from ferrule.hub.evaluation import EvaluationError, check, evaluate, load_cases, read_baseline
+from ferrule.tools import ToolCall
+
+BASELINE = Path(__file__).parents[3] / "benchmarks/data/needle_engine_bfcl.json"
+IDS = ["simple_python_0", "simple_python_1", "irrelevance_0"]
+AREA = ToolCall("calculate_triangle_area", {"base": 10, "height": 5})
+FACTORIAL = ToolCall("math.factorial", {"number": 5})
+
+
+def scripted(*turns, **options):
+    tools = [tool for case in load_cases(ids=IDS) for tool in case.tools()]
+    return ScriptedModel.from_calls(turns, tools=tools, **options)
+
+
+def run(model, **options):
+    return evaluate(model, ids=IDS, **options)
+
+
+def test_decisions_are_scored_and_nothing_is_executed():
+    seen = []
+    report = run(
+        scripted([AREA], [FACTORIAL], [], confidence=0.9), on_result=lambda result, total: seen.append((result, total))
+    )
+    assert [result.ok for result in report.results] == [True, True, True]
+    assert [result.id for result, _ in seen] == IDS
+    assert {total for _, total in seen} == {3}
+    assert report.results[1].calls == [{"name": "math.factorial", "arguments": {"number": 5}}]  # the caller's name
+    assert report.overall.accuracy == report.mean_accuracy == 1.0
+    assert report.scores["simple_python"].cases == 2
+
+
+def test_every_failure_has_its_reason():
+    wrong = ToolCall("math.factorial", {"number": 6})
+    model = scripted([], [wrong], [ToolCall("determine_body_mass_index", {"weight": 1, "height": 1})], confidence=0.9)
+    report = run(model)
+    assert [result.reason for result in report.results] == ["no_call", "value_error:others", "irrelevance_error"]
+    assert report.overall.right == 0
+    assert report.scores["simple_python"].failures == {"no_call": 1, "value_error:others": 1}
+
+
+def test_calls_that_the_model_is_not_sure_of_are_not_delivered():
+    unlikely = ToolCall("determine_body_mass_index", {"weight": 1, "height": 1})
+    report = run(scripted([AREA], [FACTORIAL], [unlikely], confidence=[0.05, 0.5, 0.05]))
+    assert [result.reason for result in report.results] == ["withheld", "", ""]
+    assert report.results[0].withheld == [{"name": AREA.name, "arguments": AREA.arguments}]
+    assert report.results[0].calls == []
+
+
+def test_cases_that_cannot_be_run_are_failures():
+    schema = evaluate(scripted(), ["live_simple"], ids=["live_simple_71-35-0"])
+    assert schema.results[0].reason == "schema"
+    assert "metrics" in schema.results[0].detail
+    impossible = evaluate(scripted(), ["live_irrelevance"], ids=["live_irrelevance_428-103-0"])
+    assert not impossible.results[0].ok
+    context = run(scripted(context_length=20))
+    assert [result.reason for result in context.results] == ["context"] * 3
+
+
+def test_a_turn_that_is_cut_off_is_a_failure():
+    model = ScriptedModel(["<think>" + "so " * 400], check=False)
+    report = evaluate(model, ids=IDS[:1])
+    assert report.results[0].reason == "stopped_tokens"
+
+
+def test_results_are_kept_and_not_run_again(tmp_path):
+    output = tmp_path / "results.jsonl"
+    with pytest.raises(Exception, match="script is over"):  # cut off after the first case
+        run(scripted([AREA], confidence=0.9), output=output)
+    assert len(output.read_text().splitlines()) == 1
+    with output.open("a") as file:
+        file.write('{"id": "simple_python_1", "categ')  # … in the middle of a line
+    report = run(scripted([FACTORIAL], [], confidence=0.9), output=output)
+    assert [result.ok for result in report.results] == [True, True, True]
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line["id"] for line in lines] == IDS
+    assert run(scripted(), output=output).overall.right == 3  # nothing is left to run
+    other = run(scripted([], [], []), output=output, preset="another")  # but another preset's results are not ours
+    assert other.overall.right == 1
+    assert len(output.read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize("content", ["not json\n", '{"id": "x"}\n', "[1]\n", '"text"\n'])
+def test_a_file_of_something_else_is_not_touched(tmp_path, content):
+    output = tmp_path / "results.jsonl"
+    output.write_text(content)
+    with pytest.raises(EvaluationError, match="is no file of results"):
+        run(scripted(), output=output)
+    assert output.read_text() == content
+
+
+def test_the_engine_is_scored_beside_us_on_the_same_cases():
+    baseline = read_baseline(BASELINE)
+    cases = {case.id: case for case in load_cases(["simple_python", "multiple", "parallel", "irrelevance"])}
+    found: dict[str, list[bool]] = {}
+    for id, calls in baseline.items():
+        found.setdefault(cases[id].category, []).append(check(cases[id], calls).ok)
+    accuracy = {category: round(sum(ok) / len(ok), 4) for category, ok in found.items()}
+    # as published with the baseline, which was scored by an independent checker
+    assert accuracy == {"simple_python": 0.7143, "multiple": 0.5429, "parallel": 0.2899, "irrelevance": 0.7246}
+    assert [len(ok) for ok in found.values()] == [70, 70, 69, 69]
+
+
+def test_the_report_shows_both(capsys):
+    from rich.console import Console
+
+    few = {id: calls for id, calls in read_baseline(BASELINE).items() if id in IDS}
+    report = evaluate(scripted([AREA], [], [], confidence=0.9), baseline=few)  # only the baseline's cases are run
+    assert [result.id for result in report.results] == IDS
+    document = json.loads(json.dumps(report.to_json()))
+    simple = document["categories"]["simple_python"]
+    assert (simple["accuracy"], simple["compared"], simple["baseline_accuracy"]) == (0.5, 2, 1.0)
+    Console(width=140).print(report.table())
+    shown = capsys.readouterr().out
+    assert "baseline" in shown
+    assert "1 no_call" in shown
+    assert "all cases" in shown
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cases": [{"id": 1}]}', '{"cases": [{"id": "a", "calls": [{"name": "f"}]}]}'])
+def test_a_broken_baseline_is_one_clear_line(tmp_path, content):
+    path = tmp_path / "baseline.json"
+    path.write_text(content)
+    with pytest.raises(EvaluationError, match="is no baseline of BFCL cases") as caught:
+        read_baseline(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_baseline_without_any_of_the_cases():
+    with pytest.raises(EvaluationError, match="nothing to run"):
+        evaluate(scripted(), ["live_simple"], baseline={"simple_python_0": []})
