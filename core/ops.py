@@ -273,7 +273,7 @@ def linear(x: Array, weight: Array | CodebookArray, bias: Array | None = None) -
 
 
 def kronecker(z: Array, a: Array, b: Array) -> Array:
-    """Product with a Kronecker product: Aᵀ·Z·B for each row of z [..., m·n] seen as [m, n]; a [m, p], b [n, q] -> [..., p·q]."""
+    """Product with a Kronecker product: Aᵀ·Z·B for each row of z [..., m·n] seen as [m, n]; a [m, p], b [n, q] -> [..., pq]."""
     return backend_of(z).kronecker(z, a, b)
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .backend import Array, Backend, backend_of
@@ -72,11 +74,14 @@ class CodebookArray(Module):
         return backend.reshape(rows, (*leading, norms.shape[-1] * self.group))[..., : self.shape[1]]
 
 
+@functools.lru_cache(maxsize=8)
 def hadamard(n: int) -> np.ndarray:
-    """The orthonormal Walsh-Hadamard matrix in Sylvester order, float32 [n, n]; symmetric and its own inverse."""
+    """The orthonormal Walsh-Hadamard matrix in Sylvester order, float32 [n, n], read-only; symmetric and its own inverse."""
     if n < 1 or n & (n - 1):
         raise ValueError(f"a Hadamard matrix in Sylvester order has a power of two rows, received {n}")
     matrix = np.ones((1, 1))
     while matrix.shape[0] < n:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return (matrix / np.sqrt(n)).astype(np.float32)
+    matrix = (matrix / np.sqrt(n)).astype(np.float32)
+    matrix.setflags(write=False)  # shared by every array of that group size
+    return matrix

@@ -59,10 +59,8 @@ class CompiledNumpyBackend(NumpyBackend):
         flat = np.ascontiguousarray(x).reshape(-1, columns)
         y = np.empty((flat.shape[0], packed.blocks.shape[0] * WIDE), np.float32)
         arguments = (flat, packed.blocks, packed.norms, packed.codebook, weight.bits, weight.group)
-        if flat.shape[0] < FEW_ROWS:
-            kernels.packed_linear(*arguments, y)
-        else:
-            kernels.packed_linear_parallel(*arguments, numba.get_num_threads(), y)
+        kernel = kernels.packed_linear_few if flat.shape[0] < FEW_ROWS else kernels.packed_linear
+        kernel(*arguments, numba.get_num_threads(), y)
         y = y[:, :rows]
         y = y.reshape(*x.shape[:-1], rows)
         return y if bias is None else y + bias

@@ -354,13 +354,13 @@ def _fill_tables(x, first, count, codebook, bits, tables):
 
 
 @numba.njit(inline="never", **_OPTIONS)
-def _packed_rows(x, start, stop, blocks, norms, codebook, bits, group, y):
-    """Rows start … stop-1 of `packed_linear`; x is rotated."""
+def _packed_rows(x, start, stop, blocks, first, last, norms, codebook, bits, group, y):
+    """Rows start … stop-1 of `packed_linear`, blocks first … last-1 of its columns; x is rotated."""
     count = group * bits // 8
     R = y.shape[1]
     tables = np.empty((TILE, 2 * count, 16), np.float32)
     for n in range(start, stop):
-        for r in range(R):
+        for r in range(first * WIDE, last * WIDE):
             y[n, r] = f32(0)
     for g in range(norms.shape[1]):
         n = start
@@ -371,7 +371,7 @@ def _packed_rows(x, start, stop, blocks, norms, codebook, bits, group, y):
             table, out, stride = tables.ctypes.data, y.ctypes.data + n * R * 4, R * 4
             codes, scales = blocks.ctypes.data + g * count * WIDE, norms.ctypes.data + g * WIDE * 4
             code_stride, scale_stride = blocks.shape[1] * WIDE, norms.shape[1] * WIDE * 4
-            for r in range(blocks.shape[0]):
+            for r in range(first, last):
                 if tile == TILE:
                     lookup_tile(codes + r * code_stride, table, scales + r * scale_stride, out + r * WIDE * 4, stride, count)
                 else:
@@ -379,17 +379,22 @@ def _packed_rows(x, start, stop, blocks, norms, codebook, bits, group, y):
             n += tile
 
 
-@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, f[:, ::1])")
-def packed_linear(x, blocks, norms, codebook, bits, group, y):
-    """x [N, D], blocks uint8 [R/WIDE, D·bits/8, WIDE], norms float32 [R/WIDE, D/group, WIDE], y [N, R]; bits 2 or 4."""
+@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)
+def packed_linear_few(x, blocks, norms, codebook, bits, group, parts, y):
+    """As `packed_linear`, for few rows of x: the rows of the matrix are shared out in that many parts between threads."""
     rotated = np.empty_like(x)
     hadamard_rows(x, group, rotated)
-    _packed_rows(rotated, 0, x.shape[0], blocks, norms, codebook, bits, group, y)
+    R = blocks.shape[0]
+    for p in numba.prange(parts):
+        _packed_rows(rotated, 0, x.shape[0], blocks, p * R // parts, (p + 1) * R // parts, norms, codebook, bits, group, y)
 
 
 @_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)
-def packed_linear_parallel(x, blocks, norms, codebook, bits, group, parts, y):
-    """As `packed_linear`, the rows of x shared out in that many parts between threads."""
+def packed_linear(x, blocks, norms, codebook, bits, group, parts, y):
+    """Product of x [N, D] with a packed matrix, its rows shared out in that many parts between threads.
+
+    blocks uint8 [R/WIDE, D·bits/8, WIDE], norms float32 [R/WIDE, D/group, WIDE], y [N, R]; bits 2 or 4.
+    """
     N = x.shape[0]
     rotated = np.empty_like(x)
     step = (N // TILE + parts) // parts * TILE
@@ -397,4 +402,4 @@ def packed_linear_parallel(x, blocks, norms, codebook, bits, group, parts, y):
         start, stop = min(N, p * step), min(N, (p + 1) * step)
         if start < stop:
             hadamard_rows(x[start:stop], group, rotated[start:stop])
-            _packed_rows(rotated, start, stop, blocks, norms, codebook, bits, group, y)
+            _packed_rows(rotated, start, stop, blocks, 0, blocks.shape[0], norms, codebook, bits, group, y)

@@ -1,7 +1,7 @@
 """The innermost loops of the NumPy backend's kernels, as LLVM vectors that stay in registers.
 
-Numba compiles loops well but cannot keep a block of sums in registers or look a table up inside one. These two functions do; they
-take addresses, so their callers in `numpy_kernels.py` see to shapes and bounds.
+Numba compiles loops well but cannot keep a block of sums in registers or look a table up inside one. These two functions do;
+they take addresses, so their callers in `numpy_kernels.py` see to shapes and bounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BYTES, _INTS, _FLOATS = (ir.VectorType(t, LANES) for t in (ir.IntType(8), ir.In
 
 
 def _lookup_tile(tokens: int):
-    """The inner kernel for that many tokens at once: group sums of WIDE rows, from the tables of the group, added to the output.
+    """The inner kernel for that many tokens at once: group sums of WIDE rows, from the group's tables, added to the output.
 
     Arguments are addresses: codes uint8 [bytes, WIDE] of the group, tables float32 [tokens, 2·bytes, 16], norms float32 [WIDE],
     out float32 [tokens, WIDE] with `stride` bytes between tokens; then the number of bytes.

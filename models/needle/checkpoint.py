@@ -62,7 +62,7 @@ def needle_config(container: Container) -> NeedleConfig:
 
 
 def needle_arrays(container: Container, config: NeedleConfig, packed: bool) -> dict[str, Any]:
-    """Arrays of the tree by path, float32 on the host; n-gram tables, and if `packed` all large matrices, as `CodebookArray`."""
+    """Arrays of the tree by path, float32 on the host; n-gram tables, and if `packed` every large matrix, `CodebookArray`."""
     read, join = _reader(container), _joiner(container, packed)
     cos, sin = rotary_tables(config)
     arrays: dict[str, Any] = {

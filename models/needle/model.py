@@ -286,7 +286,7 @@ class _State:
         """
         c = self.config
         heads = np.arange(c.engram_hash_heads)
-        orders = np.repeat(np.array(c.engram_orders, np.int32), c.engram_hash_heads)
+        orders = ops.asarray(np.repeat(np.array(c.engram_orders, np.int32), c.engram_hash_heads), like=self.ids)
         seeds = [0x9E3779B9 * (oi * c.engram_seed_heads + int(h) + 1) for oi in range(len(c.engram_orders)) for h in heads]
         past = self.ids.shape[1] - self.new
         acc = ops.asarray(np.array(seeds, np.uint64).astype(np.uint32).view(np.int32), like=self.ids)
@@ -296,7 +296,7 @@ class _State:
         acc = ops.bitwise_xor(acc, ops.bitwise_and(ops.shift_right(acc, 15), 0x1FFFF))
         # Python's remainder of the signed value, moved by what 2³² leaves over where the unsigned value is larger by that
         slots = ops.remainder(acc, c.engram_slots) + ops.cast(acc < 0, "int32") * (2**32 % c.engram_slots)
-        slots = ops.remainder(slots, c.engram_slots) + np.arange(len(orders), dtype=np.int32) * c.engram_slots
+        slots = ops.remainder(slots, c.engram_slots) + ops.arange(len(seeds), like=self.ids) * c.engram_slots
         inside = ops.cast(ops.expand_dims(self.positions, 1) >= orders - 1, "float32")  # [T, tables]
         return slots, ops.expand_dims(ops.expand_dims(inside, 0), 3)
 

@@ -8,11 +8,11 @@ weights is `norm · codebook[codes] · H`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...core.quantized import hadamard
 from ..errors import WeightsError
 
 TERNARY = 5
@@ -80,19 +80,6 @@ def fixed_codebook(bits: int, group: int) -> NDArray[np.float32]:
     else:
         raise ValueError(f"only ternary ({TERNARY}) and binary ({BINARY}) have a fixed codebook; received bits={bits}")
     return (levels / np.sqrt(group)).astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def hadamard(n: int) -> NDArray[np.float32]:
-    """Orthonormal Walsh–Hadamard matrix `[n, n]` in Sylvester order: symmetric and its own inverse. Read-only."""
-    if n < 1 or n & (n - 1):
-        raise ValueError(f"a Hadamard matrix needs a power of two; received {n}")
-    matrix = np.ones((1, 1), np.float32)
-    while matrix.shape[0] < n:
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    matrix = (matrix / np.sqrt(n)).astype(np.float32)
-    matrix.setflags(write=False)
-    return matrix
 
 
 def unpack_codes(packed: PackedTensor) -> NDArray[np.uint8]:

@@ -194,7 +194,7 @@ def test_equal_arguments_in_another_spelling_are_identical():
         return x
 
     turns = [
-        "<think></think>\n<tool_call>[%s]</tool_call><|im_end|>" % text
+        f"<think></think>\n<tool_call>[{text}]</tool_call><|im_end|>"
         for text in ('{"name":"scale","arguments":{"x":1,"y":2}}', '{"name":"scale","arguments":{"y":2.0,"x":1.0}}')
     ]
     assert len(Agent(ScriptedModel(turns), [scale]).run("go").calls) == 1
@@ -315,7 +315,7 @@ def test_each_budget_ends_the_run_and_says_so(budget, reason, calls):
     assert (result.status, stop.reason, len(result.calls)) == ("stopped", reason, calls)
     assert result.usage.generated_tokens <= budget.tokens
     assert len(result.observations) == calls
-    with pytest.raises(RunError, match="^stopped: .*Budget\\("):
+    with pytest.raises(RunError, match=r"^stopped: .*Budget\("):
         result.raise_for_status()
 
 

@@ -108,7 +108,7 @@ def test_not_a_log(tmp_path, content):
 def test_of_a_later_version(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text('{"run":"1","kind":"run","version":7}\n')
-    with pytest.raises(LogError, match="version 7.*update ferrule"):
+    with pytest.raises(LogError, match=r"version 7.*update ferrule"):
         read_log(path)
 
 

@@ -97,7 +97,7 @@ def test_a_run_tells_what_happened():
 def test_failures_are_those_that_no_later_call_of_the_tool_made_good():
     run = Run([Goal("g"), result("f", False, 1), result("g", False, 1), result("f", True, 2), result("h", True), Answer("")])
     assert [(failure.call.name, failure.error) for failure in run.failures] == [("g", "it broke")]
-    with pytest.raises(RunError, match="^g failed: it broke$"):
+    with pytest.raises(RunError, match=r"^g failed: it broke$"):
         run.raise_for_status()
 
 

@@ -269,6 +269,7 @@ case(lambda x: ops.softmax(x), softmax, np.array([[-np.inf, 1, 2], [0, -np.inf, 
 
 case(lambda x, y: ops.matmul(x, y), np.matmul, normal(3, 5), normal(5, 2))
 case(lambda x, y: ops.matmul(x, y), np.matmul, normal(2, 1, 3, 5), normal(4, 5, 1))
+case(lambda x, y: ops.matmul(x, y), np.matmul, normal(2, 3, 4, 5), normal(2, 3, 5, 7), label="matmul-small")
 case(lambda x, y: ops.matmul(x, y), np.matmul, normal(2, 3, 0), normal(0, 4), label="matmul-empty")
 case(
     lambda x, y: ops.einsum("bthc,bshc->bhts", x, y),
@@ -279,6 +280,7 @@ case(
 case(lambda x, y, z: ops.einsum("ij,jk,kl->il", x, y, z), lambda x, y, z: x @ y @ z, normal(2, 3), normal(3, 4), normal(4, 2))
 case(lambda x: ops.einsum("...i->...", x), lambda x: x.sum(-1), x234)
 case(lambda x, w: ops.linear(x, w), lambda x, w: x @ w.T, normal(2, 3, 5), normal(4, 5))
+case(lambda x, w: ops.linear(x, w), lambda x, w: x @ w.T, normal(3, 7, 19), normal(33, 19), label="linear-many-rows")
 case(
     lambda x, w, b: ops.linear(x, w, b), lambda x, w, b: x @ w.T + b, normal(5), normal(4, 5), normal(4), label="linear-vector"
 )
@@ -307,7 +309,7 @@ case(lambda x: ops.rms_norm(x), rms, normal(5), label="rms_norm-vector")
 case(lambda x: ops.rms_norm(x, eps=0.5), lambda x: rms(x, eps=0.5), normal(2, 5) * np.float32(1e-3), label="rms_norm-eps")
 case(lambda x: ops.rms_norm(x), rms, np.zeros((2, 3), np.float32), label="rms_norm-zeros")
 case(lambda x, g, b: ops.layer_norm(x, g, b), standardised, normal(2, 3, 5), normal(5), normal(5))
-case(lambda x, g: ops.layer_norm(x, g), standardised, normal(2, 5) + 10, normal(5))
+case(lambda x, g: ops.layer_norm(x, g), standardised, normal(2, 5) + 2, normal(5))
 case(lambda x: ops.layer_norm(x, eps=1e-2), lambda x: standardised(x, eps=1e-2), normal(1, 7))
 case(lambda x, c, s: ops.rotary(x, c, s), rotary, normal(2, 3, 4, 6), normal(3, 1, 3), normal(3, 1, 3))
 case(lambda x, c, s: ops.rotary(x, c, s), rotary, normal(1, 2), normal(1), normal(1), label="rotary-one-pair")
@@ -339,22 +341,25 @@ def attention_case(B, T, S, K, G, C, Cv, masks=0, cap=None, scale=0.3):
         )
 
 
+def kronecker(z, a, b):
+    """The definition: z times the Kronecker product of the two matrices."""
+    return z @ np.kron(a, b)
+
+
+case(lambda z, a, b: ops.kronecker(z, a, b), kronecker, normal(2, 7, 12), normal(3, 3), normal(4, 4))
+case(lambda z, a, b: ops.kronecker(z, a, b), kronecker, normal(2, 12), normal(3, 2), normal(4, 5), label="kronecker-oblong")
+case(lambda z, a, b: ops.kronecker(z, a, b), kronecker, normal(15), normal(5, 5), normal(3, 3), label="kronecker-vector")
+case(lambda z, a, b: ops.kronecker(z, a, b), kronecker, normal(3, 40), normal(8, 16), normal(5, 32), label="kronecker-tiles")
 case(
-    lambda z, a, b: ops.kronecker(z, a, b),
-    lambda z, a, b: np.einsum("...ij,ik,jl->...kl", z.reshape(2, 7, 3, 4), a, b).reshape(z.shape),
-    *(normal(2, 7, 12), normal(3, 3), normal(4, 4)),
-)
-case(
-    lambda z, a, b: ops.kronecker(z, a, b),
-    lambda z, a, b: np.kron(a, b).T @ z,
-    *(normal(15), normal(5, 5), normal(3, 3)),
-    label="kronecker-vector",
+    lambda z, a, b: ops.kronecker(z, a, b), kronecker, normal(11, 40), normal(8, 8), normal(5, 64), label="kronecker-many-tiles"
 )
 attention_case(B=2, T=3, S=5, K=2, G=3, C=4, Cv=6, masks=1, cap=5.0)
 attention_case(B=2, T=3, S=5, K=2, G=3, C=4, Cv=4, masks=2)
 attention_case(B=1, T=4, S=4, K=3, G=1, C=5, Cv=2, masks=1)
 attention_case(B=2, T=1, S=7, K=1, G=6, C=3, Cv=3)
 attention_case(B=1, T=3, S=9, K=2, G=3, C=17, Cv=5)
+attention_case(B=1, T=9, S=9, K=2, G=2, C=4, Cv=5)
+attention_case(B=1, T=11, S=37, K=2, G=2, C=9, Cv=32, masks=1)
 attention_case(B=1, T=1, S=1, K=1, G=1, C=1, Cv=1, cap=0.5)
 case(lambda x, t: ops.causal_conv(x, t), causal_conv, normal(2, 8, 3), normal(4, 3))
 case(lambda x, t: ops.causal_conv(x, t, 3), lambda x, t: causal_conv(x, t, 3), normal(2, 11, 3), normal(4, 3))
