@@ -135,7 +135,7 @@ class Agent:
                 return
             ids, decision = self._decide(ids, usage, after_results=bool(done))
             if not decision.calls:
-                yield decision.stop or (Answer(decision.text) if done else self._refusal(decision))
+                yield decision.stop or (Answer(decision.text) if done else self.refusal(decision))
                 return
             if all(call.key() in done for call in decision.calls):  # doing it again would change nothing
                 yield Answer("")
@@ -211,7 +211,8 @@ class Agent:
         name = "turn_tokens" if most == self.budget.turn_tokens else "tokens"
         return Stop("tokens", f"stopped: the turn was not finished within {most} tokens; raise Budget({name}=...) to go on")
 
-    def _refusal(self, decision: Decision) -> Refusal:
+    def refusal(self, decision: Decision) -> Refusal:
+        """The step that says why a decision without calls is none."""
         if not decision.withheld:
             return Refusal("no_tool", "no tool fits this goal", (), decision.reasoning, decision.confidence)
         names = ", ".join(call.name for call in decision.withheld)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from ...agents import Agent, Answer, Budget, Call, Observation, Refusal, Run, RunError, Step, Stop, to_json
+from ...agents import Agent, Answer, Budget, Call, Goal, Observation, Refusal, Run, RunError, Step, Stop, to_json
 from ...agents.agent import MIN_CONFIDENCE
 from ...tools import Toolset, load_tools
 from ..loading import from_preset
@@ -35,6 +36,8 @@ def run(
 ) -> None:
     """Carry out a goal: decide on tool calls, run them, answer.
 
+    With tools from a JSON file, which have no implementation, the calls are decided on and printed, not run.
+
     Exit status: 0 answered, 1 an error or a tool that failed, 3 refused (no tool fits), 4 a budget ran out.
     """
     if not goal.strip():
@@ -46,10 +49,11 @@ def run(
         budget = Budget(turns=max_turns, seconds=max_seconds)
         agent = Agent(model, found, instructions=instructions, budget=budget, min_confidence=min_confidence, log=log)
         result = Run()
-        for step in agent.stream(goal, result.usage):
+        steps = agent.stream(goal, result.usage) if _runnable(found) else _decided(agent, goal, result)
+        for step in steps:
             result.steps.append(step)
             if not as_json:
-                _show(step, found)
+                _show(step)
         if as_json:
             print_json(_document(goal, result))
         else:
@@ -63,6 +67,25 @@ def run(
             raise typer.Exit(code) from None
 
 
+def _runnable(tools: Toolset) -> bool:
+    return all(tool.function is not None for tool in tools)
+
+
+def _decided(agent: Agent, goal: str, result: Run) -> Iterator[Step]:
+    """The steps of a run that ends where the first call would be executed."""
+    yield Goal(goal)
+    decision = agent.decide(goal)
+    vars(result.usage).update(vars(decision.usage))
+    if decision.stop is not None:
+        yield decision.stop
+    elif not decision.calls:
+        yield agent.refusal(decision)
+    else:
+        for call in decision.calls:
+            yield Call(call, decision.reasoning, decision.confidence)
+        yield Answer("These tools have no implementation here, so nothing was run.")
+
+
 def _document(goal: str, result: Run) -> dict[str, Any]:
     return {
         "goal": goal,
@@ -74,7 +97,7 @@ def _document(goal: str, result: Run) -> dict[str, Any]:
     }
 
 
-def _show(step: Step, tools: Toolset) -> None:
+def _show(step: Step) -> None:
     match step:
         case Call(call=call, confidence=confidence):
             arguments = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items())

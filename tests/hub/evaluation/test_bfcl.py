@@ -8,9 +8,7 @@ from ferrule.agents.errors import SchemaError
 from ferrule.agents.grammar import call_grammar
 from ferrule.agents.names import WireNames
 from ferrule.hub.evaluation import ALL_CATEGORIES, CATEGORIES, EvaluationError, bfcl, load_cases
-from jsonschema import Draft202012Validator
 
-META = Draft202012Validator(Draft202012Validator.META_SCHEMA)
 LITERAL = ("simple_java", "simple_javascript")  # these two change the functions
 COUNTS = {
     "simple_python": 400,
@@ -42,11 +40,11 @@ def test_every_case_loads(category):
 
 
 def test_all_functions_become_tools_with_valid_schemas():
+    """A `Tool` checks its schema with jsonschema's own metaschema when it is made."""
     for case in _with_new_functions(ALL_CATEGORIES):
         tools = case.tools()
         assert [tool.name for tool in tools] == [doc["name"] for doc in case.functions]
         for tool in tools:
-            assert not list(META.iter_errors(tool.parameters))
             assert tool.parameters["type"] == "object"
 
 
