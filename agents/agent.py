@@ -18,6 +18,8 @@ from .budget import Budget
 from .decision import Decision
 from .dialects import Dialect, Turn, get_dialect
 from .errors import ContextError, ParseError
+from .evidence import Evidence
+from .grounding import grounded
 from .log import RunLog
 from .model import AgentModel
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop
@@ -33,7 +35,8 @@ class Agent:
         tools: `Tool`s, or typed functions that become tools.
         instructions: system text in front of the tools, such as ``"date: 2026-11-22 Sun 14:30; locale: en-GB"``.
         budget: what one run may cost.
-        min_confidence: calls that the model itself thinks less likely to be right are withheld (0 … 1; 0 for none).
+        min_confidence: the calls of a turn are withheld when the model itself thinks each of them less likely to be right than
+            this (0 … 1; 0 withholds none).
         log: file that every run is appended to.
 
     Raises:
@@ -100,7 +103,7 @@ class Agent:
         if not len(self.tools):
             return Decision(usage=usage)
         began = time.monotonic()
-        _, decision = self._decide(self._opening(goal), usage, after_results=False)
+        _, decision = self._decide(self._opening(goal), usage, Evidence(self.instructions, goal), after_results=False)
         usage.seconds = time.monotonic() - began
         return decision
 
@@ -127,13 +130,14 @@ class Agent:
             yield Refusal("no_tool", "there are no tools, so there is nothing to call")
             return
         ids = self._opening(goal)
+        said = Evidence(self.instructions, goal)
         done: dict[str, ToolResult] = {}
         while True:
             stop = self.budget.before_turn(usage, began)
             if stop is not None:
                 yield stop
                 return
-            ids, decision = self._decide(ids, usage, after_results=bool(done))
+            ids, decision = self._decide(ids, usage, said, after_results=bool(done))
             if not decision.calls:
                 yield decision.stop or (Answer(decision.text) if done else self.refusal(decision))
                 return
@@ -157,20 +161,26 @@ class Agent:
                         done = {key: r for key, r in done.items() if r in results or self._changes_things(r.call)}
                     done[call.key()] = result
                 results.append(result)
-            ids = ids + self.model.tokenizer.encode(self.dialect.render_results(results))
+            text = self.dialect.render_results(results)
+            ids = ids + self.model.tokenizer.encode(text)
+            said.add(text)
 
     def _changes_things(self, call: ToolCall) -> bool:
         return call.name in self.tools and self.tools[call.name].permission != "read"
 
-    def _decide(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Decision]:
+    def _decide(self, ids: list[int], usage: RunUsage, said: Evidence, after_results: bool) -> tuple[list[int], Decision]:
         """The next turn of the model, and what the agent makes of it; the text so far grows by the turn."""
         ids, turn, confidence = self._write(ids, usage, after_results)
         if isinstance(turn, Stop):
             return ids, Decision(stop=turn, usage=usage)
-        calls, withheld = _distinct(turn.calls), ()
-        if confidence is not None and confidence < self.min_confidence:
+        calls, withheld = _distinct(self._grounded(call, said) for call in turn.calls), ()
+        # The model's confidence is in all calls together, and several are right less often than one: the bar is for each.
+        if confidence is not None and calls and confidence < self.min_confidence ** len(calls):
             calls, withheld = (), calls
         return ids, Decision(calls, withheld, turn.text, turn.reasoning or "", confidence, usage=usage)
+
+    def _grounded(self, call: ToolCall, said: Evidence) -> ToolCall:
+        return grounded(call, self.tools[call.name], said) if call.name in self.tools else call
 
     def _write(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Turn | Stop, float | None]:
         """One turn of the model: the text so far with it, what it says, and how sure the model is of its calls."""
@@ -216,7 +226,8 @@ class Agent:
         if not decision.withheld:
             return Refusal("no_tool", "no tool fits this goal", (), decision.reasoning, decision.confidence)
         names = ", ".join(call.name for call in decision.withheld)
-        text = f"not sure enough to call {names} (confidence {decision.confidence:.2f}, {self.min_confidence:g} needed)"
+        needed = self.min_confidence ** len(decision.withheld)
+        text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}, {needed:.2g} needed)"
         return Refusal("low_confidence", text, decision.withheld, decision.reasoning, decision.confidence)
 
 

@@ -206,7 +206,11 @@ def pad(x: Array, widths: Sequence[tuple[int, int]], value: float = 0) -> Array:
 
 def take(x: Array | CodebookArray, indices: Array, axis: int = 0) -> Array:
     """Slices of `x` along the axis by index; of a quantised array, its rows. Indices must be in range."""
-    return x.take(indices) if isinstance(x, CodebookArray) else backend_of(x, indices).take(x, indices, axis)
+    if isinstance(x, CodebookArray):
+        if axis:
+            raise ValueError(f"a quantised array is taken from by row; received axis={axis}")
+        return x.take(indices)
+    return backend_of(x, indices).take(x, indices, axis)
 
 
 def write(buffer: Array, rows: Array, index: Array) -> Array:

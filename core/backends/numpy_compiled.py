@@ -18,8 +18,9 @@ from . import numpy_kernels as kernels
 from .numpy import NumpyBackend
 from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, WIDE
 
+MUCH = 1 << 15  # numbers from which on a second thread saves more than it costs
 FEW_ROWS = 8  # below this a second thread costs more than it saves
-_EMPTY_GAIN = np.zeros((0, 0), np.float32)
+_NO_GAIN = np.zeros((1, 0), np.float32)
 _NO_MASK = np.zeros((0, 0), np.bool_)
 
 
@@ -92,8 +93,20 @@ class CompiledNumpyBackend(NumpyBackend):
             return super().rms_norm(x, gain, eps)
         x = np.ascontiguousarray(x)
         y = np.empty_like(x)
-        gains = _EMPTY_GAIN if gain is None else np.ascontiguousarray(gain).reshape(-1, x.shape[-1])
-        kernels.rms_norm(x.reshape(-1, x.shape[-1]), gains, eps, y.reshape(-1, x.shape[-1]))
+        gains = _NO_GAIN if gain is None else np.ascontiguousarray(gain).reshape(-1, x.shape[-1])
+        kernel = kernels.rms_norm if x.size < MUCH else kernels.rms_norm_parallel
+        kernel(x.reshape(-1, x.shape[-1]), gains, eps, y.reshape(-1, x.shape[-1]))
+        return y
+
+    def take(self, x, indices, axis=0):
+        # Along the last axis NumPy gathers one element at a time
+        if x.ndim < 2 or axis % x.ndim != x.ndim - 1 or x.size < MUCH or x.dtype != np.float32 or indices.dtype != np.int32:
+            return super().take(x, indices, axis)
+        if indices.ndim != 1 or not indices.size or indices.min() < 0 or indices.max() >= x.shape[-1]:
+            return super().take(x, indices, axis)
+        y = np.empty((*x.shape[:-1], indices.size), np.float32)
+        flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        kernels.gather(flat, np.ascontiguousarray(indices), y.reshape(-1, indices.size))
         return y
 
     def rotary(self, x, cos, sin):
@@ -142,7 +155,8 @@ class CompiledNumpyBackend(NumpyBackend):
         (B, T, p, m), D = x.shape, y.shape[3]
         out = np.empty((B, T, p, D), np.float32)
         left, right = (np.ascontiguousarray(part) for part in (x, y))
-        kernels.matmul(left.reshape(-1, p, m), right.reshape(-1, m, D), out.reshape(-1, p, D))
+        kernel = kernels.matmul if out.size < MUCH else kernels.matmul_parallel
+        kernel(left.reshape(-1, p, m), right.reshape(-1, m, D), out.reshape(-1, p, D))
         return out
 
     def kronecker(self, z, a, b):

@@ -23,7 +23,14 @@ _OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "
 
 def _kernel(signature: str, **options):
     """A kernel of one signature: compiled when this file is first imported, and kept on disk from then on."""
-    names = {"f": types.float32, "f8": types.float64, "i8": types.int64, "u1": types.uint8, "b1": types.boolean}
+    names = {
+        "f": types.float32,
+        "f8": types.float64,
+        "i4": types.int32,
+        "i8": types.int64,
+        "u1": types.uint8,
+        "b1": types.boolean,
+    }
     return numba.njit(eval(signature, {"void": types.void, **names}), cache=True, **_OPTIONS, **options)
 
 
@@ -86,22 +93,41 @@ def softmax(x, y):
             y[n, i] *= scale
 
 
+@numba.njit(inline="never", **_OPTIONS)
+def _rms_norm_row(x, gain, eps, y):
+    D = x.size
+    total = f32(0)
+    for i in range(D):
+        total += x[i] * x[i]
+    scale = f32(1) / f32(math.sqrt(total / D + eps))
+    if gain.size:
+        for i in range(D):
+            y[i] = x[i] * scale * gain[i]
+    else:
+        for i in range(D):
+            y[i] = x[i] * scale
+
+
 @_kernel("void(f[:, ::1], f[:, ::1], f8, f[:, ::1])")
 def rms_norm(x, gain, eps, y):
-    """x, y [N, D], gain [M, D]: row n takes gain row n mod M (M = 0: none)."""
-    D, M = x.shape[1], gain.shape[0]
+    """x, y [N, D], gain [M, D]: row n takes gain row n mod M; [1, 0] for none."""
     for n in range(x.shape[0]):
-        total = f32(0)
-        for i in range(D):
-            total += x[n, i] * x[n, i]
-        scale = f32(1) / f32(math.sqrt(total / D + eps))
-        if M:
-            m = n % M
-            for i in range(D):
-                y[n, i] = x[n, i] * scale * gain[m, i]
-        else:
-            for i in range(D):
-                y[n, i] = x[n, i] * scale
+        _rms_norm_row(x[n], gain[n % gain.shape[0]], eps, y[n])
+
+
+@_kernel("void(f[:, ::1], f[:, ::1], f8, f[:, ::1])", parallel=True)
+def rms_norm_parallel(x, gain, eps, y):
+    """As `rms_norm`, rows shared out between threads."""
+    for n in numba.prange(x.shape[0]):
+        _rms_norm_row(x[n], gain[n % gain.shape[0]], eps, y[n])
+
+
+@_kernel("void(f[:, ::1], i4[::1], f[:, ::1])", parallel=True)
+def gather(x, index, y):
+    """Elements of each row of x [N, D] by index [M], y [N, M]; rows shared out between threads."""
+    for n in numba.prange(x.shape[0]):
+        for i in range(index.size):
+            y[n, i] = x[n, index[i]]
 
 
 @_kernel("void(f[:, :, :, ::1], f[:, ::1], f[:, ::1], f[:, :, :, ::1])")
@@ -209,17 +235,29 @@ def linear(x, weight, y):
             y[n, r] = total
 
 
+@numba.njit(inline="never", **_OPTIONS)
+def _matmul_one(a, b, y):
+    for i in range(a.shape[0]):
+        for d in range(b.shape[1]):
+            y[i, d] = a[i, 0] * b[0, d]
+        for k in range(1, a.shape[1]):
+            value = a[i, k]
+            for d in range(b.shape[1]):
+                y[i, d] += value * b[k, d]
+
+
 @_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1])")
 def matmul(a, b, y):
     """a [N, p, m] times b [N, m, D], y [N, p, D], for small p and m."""
     for n in range(a.shape[0]):
-        for i in range(a.shape[1]):
-            for d in range(b.shape[2]):
-                y[n, i, d] = a[n, i, 0] * b[n, 0, d]
-            for k in range(1, a.shape[2]):
-                value = a[n, i, k]
-                for d in range(b.shape[2]):
-                    y[n, i, d] += value * b[n, k, d]
+        _matmul_one(a[n], b[n], y[n])
+
+
+@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1])", parallel=True)
+def matmul_parallel(a, b, y):
+    """As `matmul`, products shared out between threads."""
+    for n in numba.prange(a.shape[0]):
+        _matmul_one(a[n], b[n], y[n])
 
 
 @numba.njit(inline="never", **_OPTIONS)
@@ -359,24 +397,25 @@ def _packed_rows(x, start, stop, blocks, first, last, norms, codebook, bits, gro
     count = group * bits // 8
     R = y.shape[1]
     tables = np.empty((TILE, 2 * count, 16), np.float32)
-    for n in range(start, stop):
-        for r in range(first * WIDE, last * WIDE):
-            y[n, r] = f32(0)
-    for g in range(norms.shape[1]):
-        n = start
-        while n < stop:
-            tile = TILE if stop - n >= TILE else 1
+    code_stride, norm_stride = blocks.shape[1] * WIDE, norms.shape[1] * WIDE * 4
+    n = start
+    while n < stop:
+        tile = TILE if stop - n >= TILE else 1
+        for t in range(tile):
+            for r in range(first * WIDE, last * WIDE):
+                y[n + t, r] = f32(0)
+        out, table = y.ctypes.data + n * R * 4, tables.ctypes.data
+        for g in range(norms.shape[1]):  # the sums of a tile stay in the nearest cache while its groups go by
             for t in range(tile):
                 _fill_tables(x[n + t], g * group, count, codebook, bits, tables[t])
-            table, out, stride = tables.ctypes.data, y.ctypes.data + n * R * 4, R * 4
             codes, scales = blocks.ctypes.data + g * count * WIDE, norms.ctypes.data + g * WIDE * 4
-            code_stride, scale_stride = blocks.shape[1] * WIDE, norms.shape[1] * WIDE * 4
             for r in range(first, last):
+                place, scale, sums = codes + r * code_stride, scales + r * norm_stride, out + r * WIDE * 4
                 if tile == TILE:
-                    lookup_tile(codes + r * code_stride, table, scales + r * scale_stride, out + r * WIDE * 4, stride, count)
+                    lookup_tile(place, table, scale, sums, R * 4, count)
                 else:
-                    lookup_1(codes + r * code_stride, table, scales + r * scale_stride, out + r * WIDE * 4, stride, count)
-            n += tile
+                    lookup_1(place, table, scale, sums, R * 4, count)
+        n += tile
 
 
 @_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)

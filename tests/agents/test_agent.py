@@ -144,13 +144,20 @@ def test_without_tools_the_model_is_not_asked():
 
 
 def test_calls_the_model_is_not_sure_of_are_withheld():
-    result = run([ADD, OSLO], confidence=0.0999)
+    result = run([ADD], confidence=0.0999)
     assert result.calls == []
     refusal = result.steps[-1]
-    assert (refusal.reason, refusal.withheld, refusal.confidence) == ("low_confidence", (ADD, OSLO), 0.0999)
-    assert "add, weather" in refusal.text
+    assert (refusal.reason, refusal.withheld, refusal.confidence) == ("low_confidence", (ADD,), 0.0999)
+    assert "not sure enough to call add" in refusal.text
     assert run([ADD], "3", confidence=0.0999, min_confidence=0).calls == [ADD]
     assert run([ADD], "3", confidence=0.1).calls == [ADD]
+
+
+def test_the_confidence_of_several_calls_is_that_of_all_together():
+    assert run([ADD, OSLO], "done", confidence=0.011).calls == [ADD, OSLO]
+    refused = run([ADD, OSLO], confidence=0.0099)
+    assert refused.steps[-1].withheld == (ADD, OSLO)
+    assert "add, weather" in refused.answer
 
 
 def test_low_confidence_after_results_ends_the_run():
