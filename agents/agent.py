@@ -19,7 +19,7 @@ from .decision import Decision
 from .dialects import Dialect, Turn, get_dialect
 from .errors import ContextError, ParseError
 from .evidence import Evidence
-from .grounding import grounded
+from .grounding import grounded, inventions
 from .log import RunLog
 from .model import AgentModel
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop
@@ -37,6 +37,8 @@ class Agent:
         budget: what one run may cost.
         min_confidence: the calls of a turn are withheld when the model itself thinks each of them less likely to be right than
             this (0 … 1; 0 withholds none).
+        grounding: whether values must rest on what was said: optional ones that do not are left out, and calls with required
+            numbers that do not are withheld (see `grounding.py`). Without, the model may work values out by itself.
         log: file that every run is appended to.
 
     Raises:
@@ -53,6 +55,7 @@ class Agent:
         instructions: str = "",
         budget: Budget | None = None,
         min_confidence: float = MIN_CONFIDENCE,
+        grounding: bool = True,
         log: str | os.PathLike[str] | None = None,
     ):
         self.model = model
@@ -60,6 +63,7 @@ class Agent:
         self.instructions = instructions
         self.budget = budget or Budget()
         self.min_confidence = min_confidence
+        self.grounding = grounding
         self.dialect: Dialect = get_dialect(model.dialect)
         bos = model.tokenizer.bos_id
         prefix = self.dialect.render_prefix(instructions, list(self.tools))
@@ -173,14 +177,17 @@ class Agent:
         ids, turn, confidence = self._write(ids, usage, after_results)
         if isinstance(turn, Stop):
             return ids, Decision(stop=turn, usage=usage)
-        calls, withheld = _distinct(self._grounded(call, said) for call in turn.calls), ()
+        written, missing = list(turn.calls), ()
+        if self.grounding and all(call.name in self.tools for call in written):
+            written = [grounded(call, self.tools[call.name], said) for call in written]
+            missing = [f"{call.name}.{name}" for call in written for name in inventions(call, self.tools[call.name], said)]
+        calls, withheld = _distinct(written), ()
         # The model's confidence is in all calls together, and several are right less often than one: the bar is for each.
-        if confidence is not None and calls and confidence < self.min_confidence ** len(calls):
+        unsure = confidence is not None and confidence < self.min_confidence ** len(calls)
+        if unsure or missing:
             calls, withheld = (), calls
-        return ids, Decision(calls, withheld, turn.text, turn.reasoning or "", confidence, usage=usage)
-
-    def _grounded(self, call: ToolCall, said: Evidence) -> ToolCall:
-        return grounded(call, self.tools[call.name], said) if call.name in self.tools else call
+        missing = () if unsure else tuple(dict.fromkeys(missing))
+        return ids, Decision(calls, withheld, missing, turn.text, turn.reasoning or "", confidence, usage=usage)
 
     def _write(self, ids: list[int], usage: RunUsage, after_results: bool) -> tuple[list[int], Turn | Stop, float | None]:
         """One turn of the model: the text so far with it, what it says, and how sure the model is of its calls."""
@@ -225,6 +232,9 @@ class Agent:
         """The step that says why a decision without calls is none."""
         if not decision.withheld:
             return Refusal("no_tool", "no tool fits this goal", (), decision.reasoning, decision.confidence)
+        if decision.missing:
+            text = f"not called, since nothing that was said gives the number for {', '.join(decision.missing)}; say it"
+            return Refusal("missing_value", text, decision.withheld, decision.reasoning, decision.confidence)
         names = ", ".join(call.name for call in decision.withheld)
         needed = self.min_confidence ** len(decision.withheld)
         text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}, {needed:.2g} needed)"

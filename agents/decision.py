@@ -14,7 +14,9 @@ class Decision:
 
     Attributes:
         calls: those that the agent would make, in the tools' own names; they satisfy the tools' schemas.
-        withheld: calls that the model wrote and the agent would not make, because the model is not sure enough of them.
+        withheld: calls that the model wrote and the agent would not make: the model is not sure enough of them, or values are
+            missing.
+        missing: required numbers of theirs that nothing said supports, as ``"tool.argument"``.
         text: what it answers instead of calling (after results only).
         reasoning: what it wrote before, for people to read.
         confidence: probability, by the model's own account, that the calls are right; None where unknown.
@@ -24,6 +26,7 @@ class Decision:
 
     calls: tuple[ToolCall, ...] = ()
     withheld: tuple[ToolCall, ...] = ()
+    missing: tuple[str, ...] = ()
     text: str = ""
     reasoning: str = ""
     confidence: float | None = None

@@ -26,7 +26,11 @@ _LARGEST = 1e300  # what a float can hold, and nobody says
 _MEANINGS: dict[str, tuple[float, ...]] = {word: (n,) for n, word in enumerate(_ORDINALS.split(), 1)}
 _MEANINGS |= dict.fromkeys(("a", "an", "once", "single"), (1.0,)) | dict.fromkeys(("twice", "couple", "double"), (2.0,))
 _MEANINGS |= {"half": (0.5, 30.0), "quarter": (0.25, 15.0), "dozen": (12.0,), "decade": (10.0,), "century": (100.0,)}
-_MEANINGS |= {"week": (7.0,), "fortnight": (14.0,), "noon": (12.0,), "midnight": (0.0,), "no": (0.0,)}
+_MEANINGS |= {"fortnight": (14.0,), "noon": (12.0,), "midnight": (0.0,), "no": (0.0,)}
+_MEANINGS |= dict.fromkeys(("minute", "hour", "day", "month", "year"), (1.0,))  # "the next month"
+_MEANINGS |= {"week": (1.0, 7.0), "second": (1.0, 2.0)}
+_MONTHS = "january february march april may june july august september october november december"
+_MEANINGS |= {word: (float(n),) for n, word in enumerate(_MONTHS.split(), 1)}
 
 
 class Evidence:

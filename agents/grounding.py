@@ -4,9 +4,9 @@ Small models fill in optional arguments that nobody spoke of: an example from a 
 means what the tool's author chose; filling it in means what the model happened to think of. So the policy is:
 
 - An optional string or number without evidence is left out. Evidence is the goal, the instructions, or a result of this run.
-- What is required stays, since the tool cannot do without, and so do values that the schema lists (`enum`, `const`), booleans,
-  arrays and objects: none of these has to be spelt out in words.
-- Nothing is left out that the schema then misses.
+- Values that the schema lists (`enum`, `const`), booleans, arrays and objects stay: they need not be spelt out in words. So
+  does required text, which may well be put in the model's words. Nothing is left out that the schema then misses.
+- A required number without evidence is an invention, or a number that was copied wrong: the call is not made.
 - Whole numbers for a `number` become floats, so that equal values have one type.
 """
 
@@ -25,7 +25,7 @@ def grounded(call: ToolCall, tool: Tool, evidence: Evidence) -> ToolCall:
     kept = {
         name: _typed(value, properties.get(name))
         for name, value in call.arguments.items()
-        if name in required or not _speaks_of_itself(properties.get(name)) or evidence.supports(value)
+        if name in required or not _free_kinds(properties.get(name)) or evidence.supports(value)
     }
     if len(kept) < len(call.arguments):
         try:
@@ -35,13 +35,26 @@ def grounded(call: ToolCall, tool: Tool, evidence: Evidence) -> ToolCall:
     return ToolCall(call.name, kept, call.id)
 
 
-def _speaks_of_itself(schema: Any) -> bool:
-    """Whether values of the schema are free text or free numbers: those need evidence."""
+def inventions(call: ToolCall, tool: Tool, evidence: Evidence) -> list[str]:
+    """Names of required arguments whose numbers nothing said supports."""
+    properties, required = tool.parameters.get("properties", {}), tool.parameters.get("required", ())
+    return [
+        name
+        for name, value in call.arguments.items()
+        if name in required
+        and isinstance(value, int | float)
+        and not {"integer", "number"}.isdisjoint(_free_kinds(properties.get(name)))
+        and not evidence.supports(value)
+    ]
+
+
+def _free_kinds(schema: Any) -> set[str]:
+    """Types of a schema whose values are free text or free numbers, which need evidence; empty for any other schema."""
     if not isinstance(schema, Mapping) or "enum" in schema or "const" in schema:
-        return False
-    named = schema.get("type")
-    kinds = {named} if isinstance(named, str) else set(named or ())
-    return bool(kinds) and kinds <= {"string", "integer", "number", "null"}
+        return set()
+    named = schema.get("type", ())
+    kinds = {named} if isinstance(named, str) else set(named)
+    return kinds if kinds <= {"string", "integer", "number", "null"} else set()
 
 
 def _typed(value: Any, schema: Any) -> Any:

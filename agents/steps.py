@@ -48,13 +48,14 @@ class Refusal:
     """The run ends without carrying out what was asked.
 
     Attributes:
-        reason: "no_tool" (none fits the goal) or "low_confidence" (calls were written but withheld).
+        reason: "no_tool" (none fits the goal), or why calls were written but withheld: "low_confidence" (of the model) or
+            "missing_value" (a number that a tool needs was never said).
         text: one line for people.
         withheld: the calls that were not made.
     """
 
     kind: ClassVar[str] = "refusal"
-    reason: Literal["no_tool", "low_confidence"]
+    reason: Literal["no_tool", "low_confidence", "missing_value"]
     text: str
     withheld: tuple[ToolCall, ...] = ()
     reasoning: str = ""

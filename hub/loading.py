@@ -19,7 +19,7 @@ def from_preset(
 
     Args:
         name: of the catalogue (see `ferrule presets`), ``hf://org/repo`` of a repository in the catalogue, or the path of a
-            `.cact` file or of a folder that holds one.
+            `.cact` file or of a folder that holds one. A name of the catalogue goes before a path; ``./name`` is a path.
         backend: "numpy", "jax", "torch" or "tensorflow"; imported now, not before.
         depth: Needle only: run the ladder sub-network of that many layers (2 … 20), faster and less able.
         kv_window: Needle only: narrow attention to this many positions plus system text and tools, as the published engine does
@@ -55,16 +55,19 @@ def _resolve(name: str) -> tuple[Preset | None, Path]:
         if preset is None:
             raise PresetError(f"{name}: this version runs only repositories of the catalogue (see `ferrule presets`)")
         return preset, locate(preset)
-    path = Path(name)
-    if path.is_dir():
-        files = sorted(path.glob("*.cact"))
-        if len(files) != 1:
-            raise PresetError(f"{name}: a preset folder holds one .cact file, this one holds {len(files)}")
-        return None, files[0]
-    if path.suffix == ".cact" or path.is_file():
-        return None, path
     try:
         preset = get_preset(name)
     except UnknownPresetError as error:
-        raise PresetError(str(error)) from None
+        return None, _local(Path(name), error)
     return preset, locate(preset)
+
+
+def _local(path: Path, unknown: UnknownPresetError) -> Path:
+    if path.is_dir():
+        files = sorted(path.glob("*.cact"))
+        if len(files) != 1:
+            raise PresetError(f"{path}: a preset folder holds one .cact file, this one holds {len(files)}")
+        return files[0]
+    if path.suffix == ".cact" or path.is_file():
+        return path
+    raise PresetError(str(unknown)) from None

@@ -130,7 +130,7 @@ class LanguageModel:
         if isinstance(texts, str):
             raise TypeError("embed takes a list of texts, received one string: write embed([text])")
         vectors = [ops.to_numpy(self._pooled(self.loop.read(self._ids(t)).cache["pool"]))[0] for t in texts]
-        matrix = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+        matrix = np.stack(vectors) if vectors else np.zeros((0, self.module.confidence.width), np.float32)
         return matrix / np.linalg.norm(matrix, axis=-1, keepdims=True)
 
     def confidence(self, state: State) -> float | None:

@@ -99,9 +99,8 @@ class TensorflowBackend(Backend):
         return tf.reshape(updated, buffer.shape)
 
     def rows(self, x, start, size):
-        rank = len(x.shape)
-        begin = tf.stack([0, start] + [0] * (rank - 2))
-        return tf.slice(x, begin, [x.shape[0], size, *x.shape[2:]])
+        # Not tf.slice: XLA would compile the program again for every value of `start`.
+        return tf.gather(x, start + tf.range(size), axis=1)
 
     def sum(self, x, axis=-1, keepdims=False):
         return tf.reduce_sum(x, axis, keepdims)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ...agents import AgentError
 from ...core import CoreError
@@ -20,8 +21,8 @@ from ..errors import HubError
 
 OUR_ERRORS = (AgentError, CoreError, ModelError, ToolError, HubError, UnknownPresetError)
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -32,7 +33,7 @@ def print_json(value: Any) -> None:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """One line on standard error, then exit."""
-    err.print(f"[red]error:[/red] {_escape(' '.join(message.split()))}")
+    err.print(Text.assemble(("error:", "red"), " ", " ".join(message.split())))
     raise typer.Exit(code)
 
 
@@ -45,7 +46,3 @@ def one_line_errors() -> Iterator[None]:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted", 130)
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from ...agents import Agent, Answer, Budget, Call, Goal, Observation, Refusal, Run, RunError, Step, Stop, to_json
 from ...agents.agent import MIN_CONFIDENCE
@@ -98,21 +98,22 @@ def _document(goal: str, result: Run) -> dict[str, Any]:
 
 
 def _show(step: Step) -> None:
+    """One step for people; what comes from models and tools is printed as it is, never read as markup."""
     match step:
         case Call(call=call, confidence=confidence):
             arguments = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items())
-            sure = "" if confidence is None else f"  [dim]confidence {confidence:.2f}[/dim]"
-            out.print(f"[cyan]→[/cyan] [bold]{escape(call.name)}[/bold]({escape(arguments)}){sure}")
+            sure = "" if confidence is None else f"  confidence {confidence:.2f}"
+            out.print(Text.assemble(("→ ", "cyan"), (call.name, "bold"), f"({arguments})", (sure, "dim")))
         case Observation(result=result) if result.ok:
-            out.print(f"  [green]✓[/green] {escape(json.dumps(result.value, ensure_ascii=False))}")
+            out.print(Text.assemble(("  ✓ ", "green"), json.dumps(result.value, ensure_ascii=False)))
         case Observation(result=result):
-            out.print(f"  [red]✗[/red] {escape(result.error or '')}")
+            out.print(Text.assemble(("  ✗ ", "red"), result.error or ""))
         case Answer(text=text):
-            out.print(f"[bold]{escape(text or 'Done.')}[/bold]")
+            out.print(Text(text or "Done.", "bold"))
         case Refusal(text=text, reasoning=reasoning):
-            out.print(f"[yellow]{escape(text)}[/yellow]" + (f"  [dim]{escape(reasoning)}[/dim]" if reasoning else ""))
+            out.print(Text.assemble((text, "yellow"), (f"  {reasoning}" if reasoning else "", "dim")))
         case Stop(text=text):
-            out.print(f"[yellow]{escape(text)}[/yellow]")
+            out.print(Text(text, "yellow"))
 
 
 def _show_usage(result: Run) -> None:

@@ -20,9 +20,9 @@ class Result:
         id, category: of the case.
         preset: what was evaluated.
         ok: the benchmark's checker is content.
-        reason: why not: "no_call" (the model says that no tool fits), "withheld" (it was not sure enough), "stopped_…" (that
-            budget ended the turn), "schema" (the grammar cannot guarantee a tool's schema), "context" (the prompt does not
-            fit), or what is wrong with the calls, in the checker's words.
+        reason: why not: "no_call" (the model says that no tool fits), "withheld" (it was not sure enough), "missing_value" (a
+            required number that nobody said), "stopped_…" (that budget ended the turn), "schema" (the grammar cannot guarantee
+            a tool's schema), "context" (the prompt does not fit), or what is wrong with the calls, in the checker's words.
         detail: one line more.
         calls, withheld: ``{"name", "arguments"}`` each.
         reasoning, confidence: the model's, if it wrote anything.

@@ -45,9 +45,9 @@ def evaluate(
         limit: at most this many cases of each category, the first ones.
         ids: only these cases.
         on_result: told of each result as it is there, and of how many cases there are; for a progress bar.
-        preset: the name that results are kept under; with options that change them in it, such as ``"needle_3 depth=8"``.
-            Default: the model's name.
-        output: JSON-lines file that results are appended to. Cases that it already holds for the preset are not run again.
+        preset: the name that results are kept under, with what else makes a difference to them: ``"needle_3 depth=8"``.
+            Default: the model's name. Its backend, `budget` and `min_confidence` are added where they are not the usual ones.
+        output: JSON-lines file that results are appended to. Cases that it already holds under this name are not run again.
         baseline: calls of another engine by case id (`read_baseline`), scored beside ours. Without `ids` only its cases run.
         budget, min_confidence: the agent's.
 
@@ -60,7 +60,7 @@ def evaluate(
     cases = load_cases(categories, limit, ids)
     if not cases:
         raise EvaluationError(f"there is nothing to run: the baseline has no case of {', '.join(categories)}")
-    name = preset or model.name
+    name = _title(preset or model.name, model, budget or Budget(), min_confidence)
     file = ResultFile(output) if output is not None else None
     known = file.read(name) if file is not None else {}
     results: list[Result] = []
@@ -75,6 +75,17 @@ def evaluate(
             on_result(result, len(cases))
     rated = {case.id: check(case, baseline[case.id]).ok for case in cases if baseline is not None and case.id in baseline}
     return Report(BENCHMARK, name, results, rated)
+
+
+def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float) -> str:
+    """The name with everything that is not as usual: results under one name must be comparable."""
+    backend, usual = getattr(model, "backend", "numpy"), Budget()
+    unusual = {field: value for field, value in vars(budget).items() if value != getattr(usual, field)}
+    if backend != "numpy":
+        unusual["backend"] = backend
+    if min_confidence != MIN_CONFIDENCE:
+        unusual["min_confidence"] = min_confidence
+    return " ".join([name, *(f"{field}={value}" for field, value in unusual.items())])
 
 
 def _run(case: Case, model: AgentModel, preset: str, budget: Budget | None, min_confidence: float) -> Result:
@@ -113,6 +124,8 @@ def _reason(decision: Decision) -> tuple[str, str] | None:
         return None
     if decision.stop is not None:
         return f"stopped_{decision.stop.reason}", decision.stop.text
+    if decision.missing:
+        return "missing_value", ", ".join(decision.missing)
     if decision.withheld:
         return "withheld", f"confidence {decision.confidence:.4f}"
     return "no_call", "no tool fits, by the model's account"

@@ -23,6 +23,7 @@ class ProbeHead(Module):
     def __init__(self, config: NeedleConfig):
         R, P, Q, D = len(config.layers) + 1, config.probes, config.queries, config.d_model
         self.shape = (R, P, Q, D)
+        self.width = Q * D  # of the pooled vector
         self.probes = ArraySpec((R, P, D))
         self.gain = ArraySpec((R, P))
         self.query = ArraySpec((Q, D))

@@ -69,12 +69,14 @@ ADD, OSLO, LAGOS = (
     ToolCall("weather", {"city": "Lagos"}),
 )
 
+GOAL = "go, with 1, 2 and 3"  # a number that nobody said would not reach a tool
+
 
 def scripted(*turns, **options):
     return ScriptedModel.from_calls(turns, **options)
 
 
-def run(*turns, tools=TOOLS, goal="go", confidence=None, **options):
+def run(*turns, tools=TOOLS, goal=GOAL, confidence=None, **options):
     return Agent(scripted(*turns, confidence=confidence), tools, **options).run(goal)
 
 
@@ -83,7 +85,7 @@ def run(*turns, tools=TOOLS, goal="go", confidence=None, **options):
 
 def test_calls_are_executed_and_what_came_of_them_is_fed_back():
     model = scripted([ADD, OSLO], "3 and 21 degrees.")
-    result = Agent(model, TOOLS).run("add, and the weather")
+    result = Agent(model, TOOLS).run("add 1 and 2, and the weather")
     assert [type(step) for step in result.steps] == [Goal, Call, Observation, Call, Observation, Answer]
     assert result.calls == [ADD, OSLO]
     assert [observed.value for observed in result.observations] == [3, {"city": "Oslo", "t": 21}]
@@ -113,7 +115,7 @@ def test_no_answer_in_words_is_an_answer():
 
 def test_instructions_stand_in_front_of_the_tools():
     model = scripted([])
-    Agent(model, TOOLS, instructions="date: 2026-11-22 Sun").run("go")
+    Agent(model, TOOLS, instructions="date: 2026-11-22 Sun").run(GOAL)
     assert model.prompts[0].startswith("<|im_start|>system\ndate: 2026-11-22 Sun<|im_end|>\n<|im_start|>user\n<tools>[")
 
 
@@ -131,7 +133,7 @@ def test_text_from_outside_cannot_pass_for_markers():
 
 def test_refusal_when_no_tool_fits():
     result = run([])
-    assert result.steps == [Goal("go"), Refusal("no_tool", "no tool fits this goal")]
+    assert result.steps == [Goal(GOAL), Refusal("no_tool", "no tool fits this goal")]
     assert result.status == "refused"
     with pytest.raises(RunError, match="no tool fits"):
         result.raise_for_status()
@@ -204,12 +206,12 @@ def test_equal_arguments_in_another_spelling_are_identical():
         f"<think></think>\n<tool_call>[{text}]</tool_call><|im_end|>"
         for text in ('{"name":"scale","arguments":{"x":1,"y":2}}', '{"name":"scale","arguments":{"y":2.0,"x":1.0}}')
     ]
-    assert len(Agent(ScriptedModel(turns), [scale]).run("go").calls) == 1
+    assert len(Agent(ScriptedModel(turns), [scale]).run(GOAL).calls) == 1
 
 
 def test_a_repeated_call_beside_a_new_one_keeps_its_place_in_the_results():
     model = scripted([ADD], [OSLO, ADD], "done")
-    assert Agent(model, TOOLS).run("go").calls == [ADD, OSLO]
+    assert Agent(model, TOOLS).run(GOAL).calls == [ADD, OSLO]
     assert model.prompts[2].endswith('<tool_result>[{"city":"Oslo","t":21},3]</tool_result><|im_end|>\n<|im_start|>assistant\n')
 
 
@@ -245,7 +247,7 @@ def test_a_change_is_never_repeated(lamp):
 def test_failing_tools(call, error):
     model = scripted([call], "It did not work.")
     began = time.monotonic()
-    result = Agent(model, TOOLS).run("go")
+    result = Agent(model, TOOLS).run(GOAL)
     assert time.monotonic() - began < 1.5
     (observed,) = result.observations
     assert (observed.ok, observed.value, observed.error) == (False, None, error)
@@ -286,7 +288,7 @@ def test_wrong_calls_of_a_model_without_grammar_are_observations(turn):
     model = ScriptedModel(
         [f"<think></think>\n<tool_call>{turn}</tool_call><|im_end|>", "<think></think>\nOh.<|im_end|>"], check=False
     )
-    result = Agent(model, TOOLS).run("go")
+    result = Agent(model, TOOLS).run(GOAL)
     assert not result.observations[0].ok
     assert result.answer == "Oh."
 
@@ -295,7 +297,7 @@ def test_wrong_calls_of_a_model_without_grammar_are_observations(turn):
     "turn", ["", "hello", "<think>", "<think></think>\n<tool_call>[{]</tool_call><|im_end|>", "<tool_call>[]</tool_call>"]
 )
 def test_a_turn_that_cannot_be_read_ends_the_run(turn):
-    result = Agent(ScriptedModel([turn], check=False), TOOLS).run("go")
+    result = Agent(ScriptedModel([turn], check=False), TOOLS).run(GOAL)
     assert result.steps[-1].reason == "malformed"
     assert "\n" not in result.answer
 
@@ -397,7 +399,7 @@ def test_steps_come_as_they_happen():
         seen.append("executed")
 
     usage = RunUsage()
-    for step in Agent(scripted([ToolCall("note", {})], "done"), [note]).stream("go", usage):
+    for step in Agent(scripted([ToolCall("note", {})], "done"), [note]).stream(GOAL, usage):
         seen.append(step.kind)
     assert seen == ["goal", "call", "executed", "observation", "answer"]
     assert (usage.turns, usage.calls) == (2, 1)
@@ -410,7 +412,7 @@ def test_a_stream_that_is_left_executes_no_more():
     def note(x: int) -> None:
         done.append(x)
 
-    steps = Agent(scripted([ToolCall("note", {"x": 1}), ToolCall("note", {"x": 2})]), [note]).stream("go")
+    steps = Agent(scripted([ToolCall("note", {"x": 1}), ToolCall("note", {"x": 2})]), [note]).stream(GOAL)
     for step in steps:
         if isinstance(step, Observation):
             break
@@ -426,8 +428,8 @@ def test_coroutines():
             return x + 1
 
         turns = [ToolCall("later", {"x": 1})], "2"
-        result = await Agent(scripted(*turns), [later]).arun("go")
-        streamed = [step async for step in Agent(scripted(*turns), [later]).astream("go")]
+        result = await Agent(scripted(*turns), [later]).arun(GOAL)
+        streamed = [step async for step in Agent(scripted(*turns), [later]).astream(GOAL)]
         return result, streamed
 
     result, streamed = asyncio.run(go())
@@ -443,7 +445,7 @@ def test_the_event_loop_is_not_held_up():
             time.sleep(0.2)
 
         ticks = 0
-        task = asyncio.create_task(Agent(scripted([ToolCall("slow", {})], "ok"), [slow]).arun("go"))
+        task = asyncio.create_task(Agent(scripted([ToolCall("slow", {})], "ok"), [slow]).arun(GOAL))
         while not task.done():
             await asyncio.sleep(0.01)
             ticks += 1
@@ -456,12 +458,12 @@ def test_the_event_loop_is_not_held_up():
 
 def test_errors_come_out_of_coroutines():
     async def go():
-        return [step async for step in Agent(scripted([], context_length=10), TOOLS).astream("go")]
+        return [step async for step in Agent(scripted([], context_length=10), TOOLS).astream(GOAL)]
 
     with pytest.raises(ContextError):
         asyncio.run(go())
     with pytest.raises(ContextError):
-        asyncio.run(Agent(scripted([], context_length=10), TOOLS).arun("go"))
+        asyncio.run(Agent(scripted([], context_length=10), TOOLS).arun(GOAL))
 
 
 def test_a_decision_executes_nothing():
@@ -472,11 +474,11 @@ def test_a_decision_executes_nothing():
         done.append(x)
 
     call = ToolCall("note", {"x": 1})
-    decision = Agent(scripted([call, call], confidence=0.8), [note]).decide("go")
+    decision = Agent(scripted([call, call], confidence=0.8), [note]).decide(GOAL)
     assert (decision.calls, decision.withheld, decision.confidence, decision.stop) == ((call,), (), 0.8, None)
     assert decision.usage.turns == 1
-    assert Agent(scripted([call], confidence=0.01), [note]).decide("go").withheld == (call,)
-    assert Agent(scripted([call]), [note], budget=Budget(turn_tokens=3)).decide("go").stop.reason == "tokens"
+    assert Agent(scripted([call], confidence=0.01), [note]).decide(GOAL).withheld == (call,)
+    assert Agent(scripted([call]), [note], budget=Budget(turn_tokens=3)).decide(GOAL).stop.reason == "tokens"
     assert done == []
 
 
@@ -517,7 +519,7 @@ def test_unknown_dialect():
 def test_runs_are_logged(tmp_path):
     path = tmp_path / "runs.jsonl"
     agent = Agent(scripted([ADD], "3", []), TOOLS, log=path)
-    runs = [agent.run("add"), agent.run("sing")]
+    runs = [agent.run("add 1 and 2"), agent.run("sing")]
     assert read_log(path) == [run.steps for run in runs]
     first, *_, last = [json.loads(line) for line in path.read_text().splitlines()]
     assert first["model"] == "scripted"
@@ -533,7 +535,7 @@ def test_lines_are_written_as_things_happen(tmp_path):
     def look() -> list:
         return [step.kind for step in read_log(path)[0]]
 
-    result = Agent(scripted([LOOK], "seen"), [look], log=path).run("go")
+    result = Agent(scripted([LOOK], "seen"), [look], log=path).run(GOAL)
     assert result.observations[0].value == ["goal", "call"]
 
 
@@ -546,7 +548,7 @@ def test_a_crash_in_the_middle_leaves_a_readable_log(tmp_path):
 
     agent = Agent(scripted([ADD, ToolCall("interrupt", {})], []), [add, interrupt], log=path)
     with pytest.raises(KeyboardInterrupt):
-        agent.run("go")
+        agent.run(GOAL)
     assert [step.kind for step in read_log(path)[0]] == ["goal", "call", "observation", "call"]
     assert agent.run("again").status == "refused"
     assert [step.kind for step in read_log(path)[1]] == ["goal", "refusal"]

@@ -94,3 +94,48 @@ def test_results_and_instructions_are_evidence():
     assert agent.run("tell the owner of ABC about the lights").calls == [call for [call] in script]
     agent = Agent(ScriptedModel.from_calls([*script, "Done."]), [owner, write])
     assert agent.run("tell the owner of ABC about the lights").calls[1].arguments == {"text": "lights", "to": "Grace"}
+
+
+def test_a_required_number_that_nobody_said_is_not_passed_on():
+    timers = []
+
+    @tool
+    def set_timer(minutes: float, label: str = "timer") -> str:
+        timers.append(minutes)
+        return "set"
+
+    nine = ToolCall("set_timer", {"minutes": 9})
+    refused = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).run("start a timer for the eggs")
+    assert (refused.status, refused.steps[-1].reason) == ("refused", "missing_value")
+    assert refused.steps[-1].withheld == (ToolCall("set_timer", {"minutes": 9.0}),)
+    assert "set_timer.minutes" in refused.answer
+    copied_wrong = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).decide("a timer for 19 minutes")
+    assert (copied_wrong.calls, copied_wrong.missing) == ((), ("set_timer.minutes",))
+    assert timers == []
+    for goal in ("a timer for 9 minutes", "nine minutes for the eggs please"):
+        assert Agent(ScriptedModel.from_calls([[nine], "Done."]), [set_timer]).run(goal).calls == [nine]
+    assert timers == [9.0, 9.0]
+
+
+def test_a_number_from_a_result_may_be_passed_on():
+    @tool
+    def length_of(film: str) -> int:
+        return 142
+
+    @tool
+    def set_timer(minutes: int) -> str:
+        return "set"
+
+    script = [[ToolCall("length_of", {"film": "Solaris"})], [ToolCall("set_timer", {"minutes": 142})]]
+    run = Agent(ScriptedModel.from_calls([*script, "Done."]), [length_of, set_timer]).run("a timer as long as Solaris")
+    assert run.calls == [call for [call] in script]
+
+
+def test_without_grounding_the_model_may_work_values_out():
+    @tool
+    def tip(amount: float, note: str = "") -> str:
+        return "tipped"
+
+    call = ToolCall("tip", {"amount": 12, "note": "thanks"})
+    agent = Agent(ScriptedModel.from_calls([[call], "Done."]), [tip], grounding=False)
+    assert agent.run("tip 15 per cent of 80 dollars").calls == [call]

@@ -76,28 +76,28 @@ def test_names_that_models_see_in_another_spelling():
 )
 def test_a_turn_that_no_real_model_could_write(turn, place):
     with pytest.raises(ScriptError, match="turn 1 of the script is not possible") as error:
-        Agent(ScriptedModel.from_calls([turn]), [add]).run("go")
+        Agent(ScriptedModel.from_calls([turn]), [add]).run("go on with 1 and 2")
     assert place in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_turn_that_does_not_end():
     with pytest.raises(ScriptError, match="then it ends"):
-        Agent(ScriptedModel(["<think>hm"]), [add]).run("go")
+        Agent(ScriptedModel(["<think>hm"]), [add]).run("go on with 1 and 2")
 
 
 def test_unchecked_turns_reach_the_agent():
     model = ScriptedModel.from_calls([[ToolCall("subtract", {"a": 1})], "Sorry."], check=False)
-    run = Agent(model, [add]).run("go")
+    run = Agent(model, [add]).run("go on with 1 and 2")
     assert run.observations[0].error.startswith("there is no tool called 'subtract'")
 
 
 def test_the_script_is_over():
     with pytest.raises(ScriptError, match="it has 1 turn, and the agent asks for one more"):
-        Agent(ScriptedModel.from_calls([[ToolCall("add", {"a": 1})]]), [add]).run("go")
+        Agent(ScriptedModel.from_calls([[ToolCall("add", {"a": 1})]]), [add]).run("go on with 1 and 2")
 
 
 def test_claims_confidence_turn_by_turn():
     calls = [[ToolCall("add", {"a": 1})], [ToolCall("add", {"a": 2})]]
-    run = Agent(ScriptedModel.from_calls([*calls, "3"], confidence=[0.9, 0.5, None]), [add]).run("go")
+    run = Agent(ScriptedModel.from_calls([*calls, "3"], confidence=[0.9, 0.5, None]), [add]).run("go on with 1 and 2")
     assert [step.confidence for step in run.steps if step.kind == "call"] == [0.9, 0.5]

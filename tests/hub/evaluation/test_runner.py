@@ -11,6 +11,7 @@ from ferrule.tools import ToolCall
 BASELINE = Path(__file__).parents[3] / "benchmarks/data/needle_engine_bfcl.json"
 IDS = ["simple_python_0", "simple_python_1", "irrelevance_0"]
 AREA = ToolCall("calculate_triangle_area", {"base": 10, "height": 5})
+BMI = ToolCall("determine_body_mass_index", {"weight": 10, "height": 5})
 FACTORIAL = ToolCall("math.factorial", {"number": 5})
 
 
@@ -37,17 +38,18 @@ def test_decisions_are_scored_and_nothing_is_executed():
 
 
 def test_every_failure_has_its_reason():
-    wrong = ToolCall("math.factorial", {"number": 6})
-    model = scripted([], [wrong], [ToolCall("determine_body_mass_index", {"weight": 1, "height": 1})], confidence=0.9)
-    report = run(model)
-    assert [result.reason for result in report.results] == ["no_call", "value_error:others", "irrelevance_error"]
+    wrong = ToolCall("calculate_triangle_area", {"base": 5, "height": 10})
+    report = run(scripted([wrong], [], [BMI], confidence=0.9))
+    assert [result.reason for result in report.results] == ["value_error:others", "no_call", "irrelevance_error"]
     assert report.overall.right == 0
-    assert report.scores["simple_python"].failures == {"no_call": 1, "value_error:others": 1}
+    assert report.scores["simple_python"].failures == {"value_error:others": 1, "no_call": 1}
+    invented = ToolCall("math.factorial", {"number": 6})
+    report = evaluate(scripted([invented], confidence=0.9), ids=["simple_python_1"])
+    assert (report.results[0].reason, report.results[0].detail) == ("missing_value", "math.factorial.number")
 
 
 def test_calls_that_the_model_is_not_sure_of_are_not_delivered():
-    unlikely = ToolCall("determine_body_mass_index", {"weight": 1, "height": 1})
-    report = run(scripted([AREA], [FACTORIAL], [unlikely], confidence=[0.05, 0.5, 0.05]))
+    report = run(scripted([AREA], [FACTORIAL], [BMI], confidence=[0.05, 0.5, 0.05]))
     assert [result.reason for result in report.results] == ["withheld", "", ""]
     assert report.results[0].withheld == [{"name": AREA.name, "arguments": AREA.arguments}]
     assert report.results[0].calls == []
@@ -84,6 +86,8 @@ def test_results_are_kept_and_not_run_again(tmp_path):
     other = run(scripted([], [], []), output=output, preset="another")  # but another preset's results are not ours
     assert other.overall.right == 1
     assert len(output.read_text().splitlines()) == 6
+    strict = run(scripted([AREA], [], [], confidence=0.9), output=output, min_confidence=0.95)  # nor are those of other rules
+    assert (strict.preset, strict.overall.right) == ("scripted min_confidence=0.95", 1)
 
 
 @pytest.mark.parametrize("content", ["not json\n", '{"id": "x"}\n', "[1]\n", '"text"\n'])

@@ -1,0 +1,50 @@
+"""What tests of several rooms share: the published weights, and one loaded model for each backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ferrule.core import BackendNotInstalledError, get_backend
+from ferrule.hub import from_preset
+from ferrule.models import LanguageModel, WeightsError
+from ferrule.models.needle.weights import find_packaged_weights
+
+# PyTorch's threads wait for each other by spinning, which on a machine that does something else takes a hundred times as long.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+@pytest.fixture(scope="session")
+def needle_weights() -> Path:
+    """The published Needle 3 container; tests that need it are skipped where it is not installed."""
+    try:
+        return find_packaged_weights()
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def needle(needle_weights: Path) -> Callable[[str], LanguageModel]:
+    """The published Needle 3 on a backend, loaded once for all tests."""
+    loaded: dict[str, LanguageModel] = {}
+
+    def load(backend: str) -> LanguageModel:
+        try:
+            get_backend(backend)
+        except BackendNotInstalledError as error:
+            pytest.skip(str(error))
+        if backend not in loaded:
+            loaded[backend] = from_preset("needle_3", backend)
+        return loaded[backend]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, np.ndarray]:
+    """Vectors of the published reference implementation; `data/needle/golden.json` says what they are."""
+    with np.load(Path(__file__).parent / "data/needle/golden.npz") as file:
+        return dict(file)

@@ -1,0 +1,75 @@
+"""The innermost loops, on the instruction sets that they are written for: AVX-512 where this machine has it, and AVX2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("numba")
+import llvmlite.binding
+
+FEATURES = llvmlite.binding.get_host_cpu_features()
+PROGRAM = """
+import json, sys
+import llvmlite.binding
+
+import numba, numpy as np
+
+wanted = json.loads(sys.argv[1])
+real = llvmlite.binding.get_host_cpu_features
+llvmlite.binding.get_host_cpu_features = lambda: {**real(), **wanted}
+from ferrule.core.backends import numpy_tiles as tiles
+llvmlite.binding.get_host_cpu_features = real
+
+assert tiles.HAS_AVX512 == wanted["avx512f"] and tiles.HAS_LOOKUP
+lookup_1, lookup_tile, product_tile = tiles.lookup_1, tiles.lookup_tile, tiles.product_tile
+
+@numba.njit
+def look_up(codes, tables, norms, out, single):
+    if single:
+        for t in range(tables.shape[0]):
+            lookup_1(codes.ctypes.data, tables[t].ctypes.data, norms.ctypes.data, out[t].ctypes.data, 0, codes.shape[0])
+    else:
+        lookup_tile(codes.ctypes.data, tables.ctypes.data, norms.ctypes.data, out.ctypes.data, out.shape[1] * 4, codes.shape[0])
+
+@numba.njit
+def product(a, b, c):
+    product_tile(a.ctypes.data, a.shape[1] * 4, 4, b.ctypes.data, b.shape[1] * 4, c.ctypes.data, c.shape[1] * 4, a.shape[1])
+
+random = np.random.default_rng(0)
+codes = random.integers(0, 256, (32, tiles.WIDE), dtype=np.uint8)
+tables = random.standard_normal((tiles.TILE, 64, 16)).astype(np.float32)
+norms = random.random(tiles.WIDE).astype(np.float32)
+before = random.standard_normal((tiles.TILE, tiles.WIDE)).astype(np.float32)
+expected = before.astype(np.float64)
+for t in range(tiles.TILE):
+    for k in range(32):
+        expected[t] += (tables[t, 2 * k][codes[k] & 15].astype(float) + tables[t, 2 * k + 1][codes[k] >> 4]) * norms
+worst = 0.0
+for single in (False, True):
+    out = before.copy()
+    look_up(codes, tables, norms, out, single)
+    worst = max(worst, float(np.abs(out - expected).max()))
+a = random.standard_normal((tiles.ROWS, 37)).astype(np.float32)
+b = random.standard_normal((37, tiles.PANEL)).astype(np.float32)
+c = np.empty((tiles.ROWS, tiles.PANEL), np.float32)
+product(a, b, c)
+print(json.dumps([worst, float(np.abs(c - a.astype(float) @ b).max())]))
+"""
+
+
+@pytest.mark.parametrize("avx512", [True, False], ids=["avx512", "avx2"])
+def test_tiles_agree_with_plain_sums(avx512):
+    if not FEATURES.get("avx512f" if avx512 else "avx2"):
+        pytest.skip("this processor does not have the instructions")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps({"avx512f": avx512, "avx2": True})],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert max(json.loads(done.stdout)) < 1e-4

