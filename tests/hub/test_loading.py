@@ -45,7 +45,7 @@ def test_by_repository(needle_weights):
     assert "runs only repositories of the catalogue" in refused(PresetError, "hf://google/functiongemma-270m-it")
 
 
-@pytest.mark.parametrize("name", ["needle3", "./nowhere", "", "no/such/folder"])
+@pytest.mark.parametrize("name", ["needle3", "./nowhere", "no/such/folder"])
 def test_unknown_presets(name):
     message = refused(PresetError, name)
     assert message.startswith(f"no preset is called {name!r}; ")
@@ -88,16 +88,16 @@ def test_truncated_weights(needle_weights, tmp_path, size):
         path.write_bytes(file.read(size))
     message = refused(WeightsError, path)
     assert str(path) in message
-    assert message.endswith("fetch it again") or message.endswith("fetch the file again")
+    assert message.endswith(("fetch it again", "fetch the file again"))
 
 
 @pytest.mark.parametrize(
     "place",
-    [0, 4, 12, 20, 28, 40, 43, 72, 196 + 3, 308, 309, 312, 330, 340, 25_000],
+    [0, 4, 8, 20, 28, 40, 43, 72, 308, 309, 312, 330, 340, 25_000],
     ids=lambda place: f"byte {place}",
 )
 def test_weights_with_a_damaged_structure(needle_weights, tmp_path, place):
-    """Header, codebooks and directory: a file by path has no published checksum, but must still make sense."""
+    """Header and directory: a file by path has no published checksum, but must still make sense."""
     data = bytearray(needle_weights.read_bytes())
     data[place] ^= 0xFF
     path = tmp_path / "damaged.cact"
@@ -112,7 +112,7 @@ def test_missing_weights(tmp_path):
 def test_not_weights_at_all(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a model " * 100)
-    assert "not a Needle 3 container" in refused(WeightsError, path) or True
+    assert "not a Needle 3 container" in refused(WeightsError, path)
 
 
 def test_a_tampered_preset_is_not_run(needle_weights, tmp_path, monkeypatch):

@@ -65,6 +65,11 @@ def repository(monkeypatch, tmp_path):
     return publish
 
 
+@pytest.fixture(autouse=True)
+def no_network(repository):
+    repository(AssertionError("a test went to the network"))
+
+
 def refused(error: type[Exception]) -> str:
     with pytest.raises(error) as caught:
         sources.locate(PRESET)
@@ -74,13 +79,15 @@ def refused(error: type[Exception]) -> str:
 
 def test_the_installed_package_comes_first(package, repository):
     repository(OSError("must not be asked"))
-    assert sources.locate(PRESET) == package(CONTENT)
+    path = package(CONTENT)
+    assert sources.locate(PRESET) == path
 
 
 @pytest.mark.parametrize(("content", "version"), [(None, None), (CONTENT, "3.9.0"), (None, "3.10.2")])
 def test_the_hub_comes_next(package, repository, content, version):
     package(content, version)
-    assert sources.locate(PRESET) == repository(CONTENT)
+    path = repository(CONTENT)
+    assert sources.locate(PRESET) == path
 
 
 def test_nowhere(package, repository):

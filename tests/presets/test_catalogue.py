@@ -43,6 +43,6 @@ def test_near_misses(name):
 
 @pytest.mark.parametrize("name", ["", "gpt", "x\ny"])
 def test_far_misses(name):
-    with pytest.raises(UnknownPresetError, match="the catalogue has: .*needle_3") as error:
+    with pytest.raises(UnknownPresetError, match=r"the catalogue has: .*needle_3") as error:
         get_preset(name)
     assert "\n" not in str(error.value)
