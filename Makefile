@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 GOAL ?= set a pasta timer for 9 minutes and tell me the weather in Oslo
 
-.PHONY: demo test test-all lint bench parity eval clean
+.PHONY: demo test test-all bench parity eval clean
 
 demo: .venv/demo.installed  ## the agent on a real goal, with the example tools
 	$(BIN)/ferrule run "$(GOAL)" --tools examples/tools.py

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ferrule.core import BackendNotInstalledError, get_backend
-from ferrule.hub import from_preset
-from ferrule.models import LanguageModel, WeightsError
-from ferrule.models.needle.weights import find_packaged_weights
+from ferrule.hub import HubError, from_preset
+from ferrule.hub.sources import locate
+from ferrule.models import LanguageModel
+from ferrule.presets import get_preset
 
 # PyTorch's threads wait for each other by spinning, which on a machine that does something else takes a hundred times as long.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -21,8 +22,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 def needle_weights() -> Path:
     """The published Needle 3 container; tests that need it are skipped where it is not installed."""
     try:
-        return find_packaged_weights()
-    except WeightsError as error:
+        return locate(get_preset("needle_3"))
+    except HubError as error:
         pytest.skip(str(error))
 
 

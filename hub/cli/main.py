@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -39,4 +40,6 @@ def options(
 
 
 def main() -> None:
+    # A terminal or pipe that cannot show a character gets its escape, not a traceback.
+    sys.stdout.reconfigure(errors="backslashreplace")
     app()

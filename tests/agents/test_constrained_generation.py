@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from ferrule.agents.dialects.needle import NeedleDialect
 from ferrule.agents.errors import SchemaError
+from ferrule.hub.sources import locate
 from ferrule.models.constraint import Grammars
 from ferrule.models.needle.container import read_container
 from ferrule.models.needle.tokenizer import NeedleTokenizer
-from ferrule.models.needle.weights import find_packaged_weights
+from ferrule.presets import get_preset
 from ferrule.tools.tool import Tool
 from jsonschema import Draft202012Validator
 
@@ -238,7 +239,7 @@ class RandomModel:
 
 def generate(seeds: range, max_tokens: int = 600) -> Counter:
     """One generation per seed, each with its own tools; AssertionError on the first that is not valid."""
-    tokenizer = NeedleTokenizer(read_container(find_packaged_weights()).tokenizer)
+    tokenizer = NeedleTokenizer(read_container(locate(get_preset("needle_3"))).tokenizer)
     grammars, dialect, counts = Grammars(tokenizer), NeedleDialect(), Counter()
     for seed in seeds:
         rng = random.Random(seed)

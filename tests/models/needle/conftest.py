@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ferrule.hub.sources import locate
 from ferrule.models.needle.container import Container, read_container
 from ferrule.models.needle.container_writer import write_container
 from ferrule.models.needle.layout import Header, tensor_layout
 from ferrule.models.needle.packed import quantize
 from ferrule.models.needle.tokenizer import NeedleTokenizer
-from ferrule.models.needle.weights import find_packaged_weights
+from ferrule.presets import get_preset
 
 SMALL = Header(
     num_tensors=0,  # filled in by the writer
@@ -52,7 +53,7 @@ def codebook(bits: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def published() -> Container:
     """The published weights, from the installed package."""
-    return read_container(find_packaged_weights())
+    return read_container(locate(get_preset("needle_3")))
 
 
 @pytest.fixture(scope="session")

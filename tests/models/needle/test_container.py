@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ferrule.hub.sources import locate
 from ferrule.models.errors import ModelError, WeightsError
 from ferrule.models.needle.container import PackedTensor, read_container, verify_sha256
 from ferrule.models.needle.container_writer import write_container
 from ferrule.models.needle.layout import HEADER, tensor_layout
-from ferrule.models.needle.weights import find_packaged_weights
+from ferrule.presets import get_preset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -197,4 +198,4 @@ def test_verify_sha256(tmp_path: Path):
 
 
 def test_packaged_weights_are_the_published_ones():
-    verify_sha256(find_packaged_weights(), PUBLISHED_SHA256, 35_335_380)
+    verify_sha256(locate(get_preset("needle_3")), PUBLISHED_SHA256, 35_335_380)
