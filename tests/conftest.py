@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,6 @@ from ferrule.hub import HubError, from_preset
 from ferrule.hub.sources import locate
 from ferrule.models import LanguageModel
 from ferrule.presets import get_preset
-
-# PyTorch's threads wait for each other by spinning, which on a machine that does something else takes a hundred times as long.
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 @pytest.fixture(scope="session")
