@@ -11,6 +11,8 @@ from ferrule.core import BackendNotInstalledError, get_backend
 from ferrule.hub import HubError, from_preset
 from ferrule.hub.sources import locate
 from ferrule.models import LanguageModel
+from ferrule.models.needle.container import read_container
+from ferrule.models.needle.tokenizer import NeedleTokenizer
 from ferrule.presets import get_preset
 
 
@@ -21,6 +23,12 @@ def needle_weights() -> Path:
         return locate(get_preset("needle_3"))
     except HubError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(needle_weights: Path) -> NeedleTokenizer:
+    """The tokenizer of the published Needle 3."""
+    return NeedleTokenizer(read_container(needle_weights).tokenizer)
 
 
 @pytest.fixture(scope="session")

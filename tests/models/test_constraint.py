@@ -4,19 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from ferrule.hub.sources import locate
 from ferrule.models.constraint import Constraint, GrammarConstraint, Grammars
 from ferrule.models.errors import ConstraintError, GrammarError
-from ferrule.models.needle.container import read_container
-from ferrule.models.needle.tokenizer import NeedleTokenizer
-from ferrule.presets import get_preset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> NeedleTokenizer:
-    return NeedleTokenizer(read_container(locate(get_preset("needle_3"))).tokenizer)
 
 
 @pytest.fixture(scope="module")

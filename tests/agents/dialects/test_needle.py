@@ -8,11 +8,7 @@ import pytest
 from ferrule.agents.dialects.needle import NeedleDialect
 from ferrule.agents.dialects.turn import Turn
 from ferrule.agents.errors import ParseError, SchemaError
-from ferrule.hub.sources import locate
 from ferrule.models.constraint import Grammars
-from ferrule.models.needle.container import read_container
-from ferrule.models.needle.tokenizer import NeedleTokenizer
-from ferrule.presets import get_preset
 from ferrule.tools.call import ToolCall, ToolResult
 from ferrule.tools.tool import Tool
 from hypothesis import given, settings
@@ -35,11 +31,6 @@ WEATHER = Tool(
         "required": ["cityName"],
     },
 )
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> NeedleTokenizer:
-    return NeedleTokenizer(read_container(locate(get_preset("needle_3"))).tokenizer)
 
 
 @pytest.fixture(scope="module")

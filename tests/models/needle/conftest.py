@@ -6,13 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferrule.hub.sources import locate
 from ferrule.models.needle.container import Container, read_container
 from ferrule.models.needle.container_writer import write_container
 from ferrule.models.needle.layout import Header, tensor_layout
 from ferrule.models.needle.packed import quantize
-from ferrule.models.needle.tokenizer import NeedleTokenizer
-from ferrule.presets import get_preset
 
 SMALL = Header(
     num_tensors=0,  # filled in by the writer
@@ -51,14 +48,9 @@ def codebook(bits: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def published() -> Container:
-    """The published weights, from the installed package."""
-    return read_container(locate(get_preset("needle_3")))
-
-
-@pytest.fixture(scope="session")
-def tokenizer(published: Container) -> NeedleTokenizer:
-    return NeedleTokenizer(published.tokenizer)
+def published(needle_weights: Path) -> Container:
+    """The published container, opened."""
+    return read_container(needle_weights)
 
 
 def random_tensors(header: Header, seed: int = 0) -> dict[str, np.ndarray]:
