@@ -67,6 +67,11 @@ def get_backend(name: str | Backend) -> Backend:
     return backend
 
 
+def register_arrays(kind: type, backend: Backend) -> None:
+    """Arrays of this type belong to that backend (for types that stand for arrays while a program is built)."""
+    _by_type[kind] = backend
+
+
 def backend_of(*arrays: Any) -> Backend:
     """The backend that the arrays belong to. NumPy arrays and Python numbers go along with any other backend's arrays."""
     for array in arrays:
@@ -112,10 +117,12 @@ class Backend:
         name: as given to `get_backend`.
         dynamic_shapes: programs run at any shape without being compiled again, arrays may be written in place, and sizes may
             be Python integers taken from data. The others want a few fixed shapes.
+        chunk_sizes: numbers of tokens, ascending from 1, that a long text is best cut into.
     """
 
     name: str
     dynamic_shapes: bool = False
+    chunk_sizes: tuple[int, ...] = (1, 16, 64, 256)
 
     # ---- primitives: what a new backend writes -------------------------------------------------------------------------
     owns: Callable[..., bool] = _missing
@@ -129,10 +136,7 @@ class Backend:
         return lambda *args: fn(module, *args)
 
     def keeps_packed(self) -> bool:
-        """Whether products with packed matrices are fast here; otherwise a loader unpacks all but tables of rows.
-
-        Called when a model is loaded, so a backend may use it to import optional kernels.
-        """
+        """Whether products with packed matrices are fast here; otherwise a loader unpacks all but tables of rows."""
         return False
 
     def synchronize(self, tree: Any) -> Any:
@@ -206,6 +210,9 @@ class Backend:
 
     def codebook_linear(self, x, weight, bias=None):
         return self.linear(x, weight.dequantize(), bias)
+
+    def codebook_take(self, weight, indices):
+        return weight.unpack(self, self.take(weight.codes, indices), self.take(weight.norms, indices))
 
     def kronecker(self, z, a, b):
         # Both products have the rows of all z in their rows: two plain products, whatever the number of z.

@@ -47,18 +47,18 @@ class CodebookArray(Module):
 
     def take(self, indices: Array) -> Array:
         """Rows by index: int32 [...] -> float32 [..., columns]; only the rows asked for are unpacked."""
-        backend = backend_of(self.codes)
-        return self._unpack(backend, backend.take(self.codes, indices), backend.take(self.norms, indices))
+        return backend_of(indices, self.codes).codebook_take(self, indices)
 
     def dequantize(self) -> Array:
         """The whole matrix, float32 [rows, columns]."""
-        return self._unpack(backend_of(self.codes), self.codes, self.norms)
+        return self.unpack(backend_of(self.codes), self.codes, self.norms)
 
     def linear(self, x: Array, bias: Array | None = None) -> Array:
         """``x · Wᵀ`` (+ bias): [..., columns] -> [..., rows], by the backend's kernel or by unpacking the matrix."""
         return backend_of(x, self.codes).codebook_linear(x, self, bias)
 
-    def _unpack(self, backend: Backend, codes: Array, norms: Array) -> Array:
+    def unpack(self, backend: Backend, codes: Array, norms: Array) -> Array:
+        """Rows from their indices uint8 [..., columns·bits/8] and norms [..., columns/group]: float32 [..., columns]."""
         leading = tuple(codes.shape[:-1])
         per_byte = 8 // self.bits
         # [..., bytes] -> [..., bytes, indices of a byte]

@@ -23,7 +23,6 @@ from .prefix_cache import PrefixCache, Snapshot
 from .sampler import Sampler, greedy
 from .tokenizer import Tokenizer
 
-CHUNKS = (1, 16, 64, MAX_CHUNK)  # fixed shapes that programs are compiled for
 CAPACITIES = (512, 2048)  # cache sizes before the full context
 
 
@@ -219,23 +218,23 @@ class TokenLoop:
 
     def _plan(self, count: int) -> Iterator[tuple[int, int, int]]:
         """(first token, tokens, shape) of the calls that feed `count` tokens."""
-        start = 0
+        start, sizes = 0, self.backend.chunk_sizes
         while start < count:
             left = count - start
             if self.backend.dynamic_shapes:
-                chunk = min(left, CHUNKS[-1])
+                chunk = min(left, sizes[-1])
             else:
-                above = [c for c in CHUNKS if c >= left]
-                chunk = above[0] if above and left > 0.6 * above[0] else max(c for c in CHUNKS if c <= left)
-                if 1 < left < CHUNKS[1]:
-                    chunk = CHUNKS[1]
+                above = [c for c in sizes if c >= left]
+                chunk = above[0] if above and left > 0.6 * above[0] else max(c for c in sizes if c <= left)
+                if 1 < left < sizes[1]:
+                    chunk = sizes[1]
             size = min(left, chunk)
             yield start, size, chunk
             start += size
 
     def _capacity(self, count: int) -> int:
-        full = self.context_length + CHUNKS[-1]
-        return next((c for c in CAPACITIES if count + CHUNKS[-1] <= c < full), full)
+        full = self.context_length + MAX_CHUNK
+        return next((c for c in CAPACITIES if count + MAX_CHUNK <= c < full), full)
 
     def _new_cache(self, count: int, batch: int = 1) -> Any:
         return self.model.new_cache(self.backend, self._capacity(count), batch, self.pool)

@@ -1,4 +1,4 @@
-"""NumPy: the reference, the default, and the embedded engine. Runs eagerly; caches are written in place."""
+"""NumPy: the reference, the default, and the embedded engine. Runs eagerly, unless Numba is there to compile programs."""
 
 from __future__ import annotations
 
@@ -127,14 +127,17 @@ class NumpyBackend(Backend):
         e /= np.sum(e, axis, keepdims=True)
         return e
 
-    def keeps_packed(self):
-        """True where Numba is installed: this backend becomes `CompiledNumpyBackend` then, in place."""
-        if importlib.util.find_spec("numba") is None or importlib.util.find_spec("threadpoolctl") is None:
-            return False
-        from .numpy_compiled import CompiledNumpyBackend
 
-        self.__class__ = CompiledNumpyBackend
-        return True
+REFERENCE = NumpyBackend()  # what other backends are compared with
 
 
-BACKEND = NumpyBackend()
+def _best() -> NumpyBackend:
+    """Where Numba is installed programs are compiled; it is imported when the first one is."""
+    if importlib.util.find_spec("numba") is None:
+        return REFERENCE
+    from .numpy_compiled import CompiledNumpyBackend
+
+    return CompiledNumpyBackend()
+
+
+BACKEND = _best()

@@ -1,8 +1,11 @@
 """Compiled kernels of the NumPy backend, by Numba: optional, and only imported when Numba is installed.
 
-What they replace is written in NumPy in `backend.py` and gives the same numbers to within rounding. The product with a packed
-matrix uses tables: two 2-bit indices (or one 4-bit index) choose one of 16 sums, which a register can hold, so 32 weights cost
-one look-up and one addition (Wei et al. 2024, "T-MAC"). Everything stays float32.
+Each kernel does one instruction of a recorded program (`numpy_program.py`). It finds its arguments at an address, as 64-bit
+integers: addresses of float32 arrays, sizes, and strides counted in elements. Threads run the same program side by side, and
+each does its part of an instruction: part `part` of `parts`.
+
+The product with a packed matrix uses tables: two 2-bit indices (or one 4-bit index) choose one of 16 sums, which a register
+can hold, so 32 weights cost one look-up and one addition (Wei et al. 2024, "T-MAC"). Everything stays float32.
 """
 
 from __future__ import annotations
@@ -10,28 +13,69 @@ from __future__ import annotations
 import math
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .numpy_tiles import PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_tile
+from .numpy_jit import OPTIONS, compiled
+from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_1, product_tile
 
-# Sums may be reordered; infinities and NaNs keep their meaning.
-_OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+ADDRESS = {}  # of each kernel, by name
+
+f32, i32 = numba.float32, numba.int32
 
 
-def _kernel(signature: str, **options):
-    """A kernel of one signature: compiled when this file is first imported, and kept on disk from then on."""
-    names = {
-        "f": types.float32,
-        "f8": types.float64,
-        "i4": types.int32,
-        "i8": types.int64,
-        "u1": types.uint8,
-        "b1": types.boolean,
-    }
-    return numba.njit(eval(signature, {"void": types.void, **names}), cache=True, **_OPTIONS, **options)
+def _kernel(function, name: str = ""):
+    """Compiled when this file is first imported, and kept on disk from then on."""
+    kernel = compiled("void(intp, intp, intp)")(function)
+    ADDRESS[name or function.__name__] = kernel.address
+    return kernel
+
+
+def _inline(function):
+    return numba.njit(inline="never", **OPTIONS)(function)
+
+
+# ---- reading memory by address ---------------------------------------------------------------------------------------
+
+
+def _pointer_to(kind, element):
+    @intrinsic
+    def pointer(typingctx, address):
+        def build(context, builder, signature, args):
+            return builder.inttoptr(args[0], element.as_pointer())
+
+        return types.CPointer(kind)(types.intp), build
+
+    return pointer
+
+
+_floats, _ints, _bytes = (
+    _pointer_to(kind, element)
+    for kind, element in ((types.float32, ir.FloatType()), (types.int32, ir.IntType(32)), (types.uint8, ir.IntType(8)))
+)
+
+
+@intrinsic
+def _arg(typingctx, args, index):
+    """The argument of that index, an integer."""
+
+    def build(context, builder, signature, values):
+        place = builder.add(values[0], builder.mul(values[1], ir.Constant(values[1].type, 8)))
+        return builder.load(builder.inttoptr(place, ir.IntType(64).as_pointer()))
+
+    return types.int64(types.intp, types.intp), build
+
+
+@intrinsic
+def _number(typingctx, args, index):
+    """The argument of that index, a float64."""
+
+    def build(context, builder, signature, values):
+        place = builder.add(values[0], builder.mul(values[1], ir.Constant(values[1].type, 8)))
+        return builder.load(builder.inttoptr(place, ir.DoubleType().as_pointer()))
+
+    return types.float64(types.intp, types.intp), build
 
 
 @intrinsic
@@ -44,10 +88,23 @@ def _bits_to_float(typingctx, bits):
     return types.float32(types.int32), build
 
 
-f32, i32 = numba.float32, numba.int32
+@numba.njit(inline="always")
+def _row(address, first, count):
+    """`count` float32 from element `first` on."""
+    return numba.carray(_floats(address + 4 * first), (count,))
 
 
-@numba.njit(inline="always", **_OPTIONS)
+@numba.njit(inline="always")
+def _share(count, part, parts, step):
+    """First and last of a thread's share of `count`, cut at multiples of `step`."""
+    units = (count + step - 1) // step
+    return min(count, units * part // parts * step), min(count, units * (part + 1) // parts * step)
+
+
+# ---- element by element ----------------------------------------------------------------------------------------------
+
+
+@numba.njit(inline="always", **OPTIONS)
 def _exp(x):
     """exp of a float32 to within 2 units in the last place; 0 below -87, and what 88 gives above. Vectorises."""
     x = min(max(x, f32(-88.0)), f32(88.0))
@@ -62,205 +119,236 @@ def _exp(x):
     return (p * r * r + r + f32(1)) * _bits_to_float((i32(n) + i32(127)) << i32(23))
 
 
-@_kernel("void(f[::1], f[::1])")
-def sigmoid(x, y):
-    """x, y [N]."""
-    for i in range(x.size):
-        y[i] = f32(1) / (f32(1) + _exp(-x[i]))
+COPY, NEGATIVE, EXP, SQRT, SIGMOID, SILU = range(6)
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
 
 
-@_kernel("void(f[::1], f[::1])")
-def silu(x, y):
-    """x, y [N]."""
-    for i in range(x.size):
-        y[i] = x[i] / (f32(1) + _exp(-x[i]))
+@_inline
+def _apply_1(op, a):
+    if op == COPY:
+        return a
+    if op == NEGATIVE:
+        return -a
+    if op == EXP:
+        return _exp(a)
+    if op == SQRT:
+        return f32(math.sqrt(a))
+    if op == SIGMOID:
+        return f32(1) / (f32(1) + _exp(-a))
+    return a / (f32(1) + _exp(-a))
 
 
-@_kernel("void(f[:, ::1], f[:, ::1])")
-def softmax(x, y):
-    """Over the rows of x, y [N, D]."""
-    for n in range(x.shape[0]):
-        top = x[n, 0]
-        for i in range(1, x.shape[1]):
-            top = max(top, x[n, i])
-        total = f32(0)
-        for i in range(x.shape[1]):
-            e = _exp(x[n, i] - top)
-            y[n, i] = e
-            total += e
-        scale = f32(1) / total
-        for i in range(x.shape[1]):
-            y[n, i] *= scale
+def _unary(name: str, op: int) -> None:
+    """out, x, sizes [4], strides of out [4], strides of x [4]."""
+
+    def kernel(args, part, parts):
+        n1, n2, n = _arg(args, 3), _arg(args, 4), _arg(args, 5)
+        step = _arg(args, 9), _arg(args, 13)
+        rows = _arg(args, 2) * n1 * n2
+        begin, end, low, high = 0, rows, 0, n
+        if rows >= parts:
+            begin, end = _share(rows, part, parts, 1)
+        else:
+            low, high = _share(n, part, parts, 16)
+        for r in range(begin, end):
+            k, rest = r % n2, r // n2
+            j, i = rest % n1, rest // n1
+            at_out = i * _arg(args, 6) + j * _arg(args, 7) + k * _arg(args, 8) + low * step[0]
+            at_x = i * _arg(args, 10) + j * _arg(args, 11) + k * _arg(args, 12) + low * step[1]
+            count = high - low
+            if step[0] == 1 and step[1] == 1:
+                out, x = _row(_arg(args, 0), at_out, count), _row(_arg(args, 1), at_x, count)
+                for c in range(count):
+                    out[c] = _apply_1(op, x[c])
+            else:
+                out, x = _row(_arg(args, 0), at_out, count * step[0] + 1), _row(_arg(args, 1), at_x, count * step[1] + 1)
+                for c in range(count):
+                    out[c * step[0]] = _apply_1(op, x[c * step[1]])
+
+    _kernel(kernel, name)
 
 
-@numba.njit(inline="never", **_OPTIONS)
-def _rms_norm_row(x, gain, eps, y):
-    D = x.size
-    total = f32(0)
-    for i in range(D):
-        total += x[i] * x[i]
-    scale = f32(1) / f32(math.sqrt(total / D + eps))
-    if gain.size:
+@_inline
+def _apply_2(op, a, b):
+    if op == ADD:
+        return a + b
+    if op == SUBTRACT:
+        return a - b
+    if op == MULTIPLY:
+        return a * b
+    if op == DIVIDE:
+        return a / b
+    if op == MAXIMUM:
+        return max(a, b)
+    return min(a, b)
+
+
+def _binary(name: str, op: int) -> None:
+    """out, a, b, sizes [4], strides of a [4], strides of b [4]; out is contiguous."""
+
+    def kernel(args, part, parts):
+        n1, n2, n = _arg(args, 4), _arg(args, 5), _arg(args, 6)
+        step_a, step_b = _arg(args, 10), _arg(args, 14)
+        rows = _arg(args, 3) * n1 * n2
+        begin, end, low, high = 0, rows, 0, n
+        if rows >= parts:
+            begin, end = _share(rows, part, parts, 1)
+        else:
+            low, high = _share(n, part, parts, 16)
+        count = high - low
+        for r in range(begin, end):
+            k, rest = r % n2, r // n2
+            j, i = rest % n1, rest // n1
+            at_a = i * _arg(args, 7) + j * _arg(args, 8) + k * _arg(args, 9) + low * step_a
+            at_b = i * _arg(args, 11) + j * _arg(args, 12) + k * _arg(args, 13) + low * step_b
+            out = _row(_arg(args, 0), r * n + low, count)
+            a = _row(_arg(args, 1), at_a, count * step_a + 1)
+            b = _row(_arg(args, 2), at_b, count * step_b + 1)
+            if step_a == 1 and step_b == 1:
+                for c in range(count):
+                    out[c] = _apply_2(op, a[c], b[c])
+            elif step_a == 1 and step_b == 0:
+                value = b[0]
+                for c in range(count):
+                    out[c] = _apply_2(op, a[c], value)
+            elif step_a == 0 and step_b == 1:
+                value = a[0]
+                for c in range(count):
+                    out[c] = _apply_2(op, value, b[c])
+            else:
+                for c in range(count):
+                    out[c] = _apply_2(op, a[c * step_a], b[c * step_b])
+
+    _kernel(kernel, name)
+
+
+for _name, _op in (("copy", COPY), ("negative", NEGATIVE), ("exp", EXP), ("sqrt", SQRT), ("sigmoid", SIGMOID), ("silu", SILU)):
+    _unary(_name, _op)
+for _name, _op in (
+    ("add", ADD),
+    ("subtract", SUBTRACT),
+    ("multiply", MULTIPLY),
+    ("divide", DIVIDE),
+    ("maximum", MAXIMUM),
+    ("minimum", MINIMUM),
+):
+    _binary(_name, _op)
+
+
+@_kernel
+def where(args, part, parts):
+    """out, condition (bytes), a, b, sizes [4], strides of the condition, a and b [4 each]; out is contiguous."""
+    n1, n2, n = _arg(args, 5), _arg(args, 6), _arg(args, 7)
+    rows = _arg(args, 4) * n1 * n2
+    begin, end = _share(rows, part, parts, 1)
+    for r in range(begin, end):
+        k, rest = r % n2, r // n2
+        j, i = rest % n1, rest // n1
+        at_c = i * _arg(args, 8) + j * _arg(args, 9) + k * _arg(args, 10)
+        at_a = i * _arg(args, 12) + j * _arg(args, 13) + k * _arg(args, 14)
+        at_b = i * _arg(args, 16) + j * _arg(args, 17) + k * _arg(args, 18)
+        step_c, step_a, step_b = _arg(args, 11), _arg(args, 15), _arg(args, 19)
+        out = _row(_arg(args, 0), r * n, n)
+        chosen = numba.carray(_bytes(_arg(args, 1) + at_c), (n * step_c + 1,))
+        a, b = _row(_arg(args, 2), at_a, n * step_a + 1), _row(_arg(args, 3), at_b, n * step_b + 1)
+        for c in range(n):
+            out[c] = a[c * step_a] if chosen[c * step_c] else b[c * step_b]
+
+
+# ---- moving ----------------------------------------------------------------------------------------------------------
+
+
+@_kernel
+def gather(args, part, parts):
+    """out [N, M], x, index int32 [M], N, M, stride of x: elements of each row by index."""
+    n, m, stride = _arg(args, 3), _arg(args, 4), _arg(args, 5)
+    index = numba.carray(_ints(_arg(args, 2)), (m,))
+    begin, end = _share(n, part, parts, 1)
+    for r in range(begin, end):
+        out, x = _row(_arg(args, 0), r * m, m), _row(_arg(args, 1), r * stride, stride)
+        for i in range(m):
+            out[i] = x[index[i]]
+
+
+@_kernel
+def take(args, part, parts):
+    """out [N, D], x [R, D], index int32 [N], N, D: rows by index."""
+    N, D = _arg(args, 3), _arg(args, 4)
+    index = numba.carray(_ints(_arg(args, 2)), (N,))
+    begin, end = _share(N, part, parts, 1)
+    for n in range(begin, end):
+        out, x = _row(_arg(args, 0), n * D, D), _row(_arg(args, 1), index[n] * D, D)
         for i in range(D):
-            y[i] = x[i] * scale * gain[i]
-    else:
-        for i in range(D):
-            y[i] = x[i] * scale
+            out[i] = x[i]
 
 
-@_kernel("void(f[:, ::1], f[:, ::1], f8, f[:, ::1])")
-def rms_norm(x, gain, eps, y):
-    """x, y [N, D], gain [M, D]: row n takes gain row n mod M; [1, 0] for none."""
-    for n in range(x.shape[0]):
-        _rms_norm_row(x[n], gain[n % gain.shape[0]], eps, y[n])
-
-
-@_kernel("void(f[:, ::1], f[:, ::1], f8, f[:, ::1])", parallel=True)
-def rms_norm_parallel(x, gain, eps, y):
-    """As `rms_norm`, rows shared out between threads."""
-    for n in numba.prange(x.shape[0]):
-        _rms_norm_row(x[n], gain[n % gain.shape[0]], eps, y[n])
-
-
-@_kernel("void(f[:, ::1], i4[::1], f[:, ::1])", parallel=True)
-def gather(x, index, y):
-    """Elements of each row of x [N, D] by index [M], y [N, M]; rows shared out between threads."""
-    for n in numba.prange(x.shape[0]):
-        for i in range(index.size):
-            y[n, i] = x[n, index[i]]
-
-
-@_kernel("void(f[:, :, :, ::1], f[:, ::1], f[:, ::1], f[:, :, :, ::1])")
-def rotary(x, cos, sin, y):
-    """x, y [B, T, H, C], cos and sin [T, C/2]."""
-    B, T, H, C = x.shape
-    half = C // 2
+@_kernel
+def write(args, part, parts):
+    """buffer [B, S, D], rows [B, T, D], index int32 [T], B, S, T, D, strides of rows (batch, row): rows at their index."""
+    B, S, T, D = _arg(args, 3), _arg(args, 4), _arg(args, 5), _arg(args, 6)
+    index = numba.carray(_ints(_arg(args, 2)), (T,))
+    begin, end = _share(T, part, parts, 1)
     for b in range(B):
-        for t in range(T):
-            for h in range(H):
-                for i in range(half):
-                    first, second = x[b, t, h, i], x[b, t, h, half + i]
-                    y[b, t, h, i] = first * cos[t, i] - second * sin[t, i]
-                    y[b, t, h, half + i] = second * cos[t, i] + first * sin[t, i]
-
-
-@_kernel("void(f[:, :, ::1], f[:, ::1], i8, f[:, :, ::1])")
-def causal_conv(x, taps, dilation, y):
-    """x [B, R + T, D], taps [N, D], y [B, T, D]."""
-    B, T, D = y.shape
-    N = taps.shape[0]
-    start = (N - 1) * dilation
-    for b in range(B):
-        for t in range(T):
+        for t in range(begin, end):
+            out = _row(_arg(args, 0), (b * S + index[t]) * D, D)
+            rows = _row(_arg(args, 1), b * _arg(args, 7) + t * _arg(args, 8), D)
             for i in range(D):
-                y[b, t, i] = x[b, start + t, i] * taps[0, i]
-            for j in range(1, N):
-                row = start + t - j * dilation
-                for i in range(D):
-                    y[b, t, i] += x[b, row, i] * taps[j, i]
+                out[i] = rows[i]
 
 
-@_kernel("void(f[:, :, ::1], i8, f[:, :, ::1])")
-def sinkhorn(x, iterations, y):
-    """x, y [N, n, n] with n up to 8."""
-    size = x.shape[1]
-    rows, columns = np.empty(8, np.float32), np.empty(8, np.float32)
-    for k in range(x.shape[0]):
-        for i in range(size):
-            top = x[k, i, 0]
-            for j in range(1, size):
-                top = max(top, x[k, i, j])
-            for j in range(size):
-                y[k, i, j] = _exp(x[k, i, j] - top)
-            columns[i] = f32(1)
-            rows[i] = f32(1)
-        for _ in range(iterations):
-            for i in range(size):
-                total = f32(0)
-                for j in range(size):
-                    total += y[k, i, j] * columns[j]
-                rows[i] = f32(1) / total
-            for j in range(size):
-                total = f32(0)
-                for i in range(size):
-                    total += y[k, i, j] * rows[i]
-                columns[j] = f32(1) / total
-        for i in range(size):
-            for j in range(size):
-                y[k, i, j] *= rows[i] * columns[j]
+@_kernel
+def rows(args, part, parts):
+    """out [B, N, D], x, start int32, B, N, D, strides of x (batch, row): N consecutive rows from `start` on."""
+    B, N, D = _arg(args, 3), _arg(args, 4), _arg(args, 5)
+    start = numba.carray(_ints(_arg(args, 2)), (1,))[0]
+    begin, end = _share(N, part, parts, 1)
+    for b in range(B):
+        for n in range(begin, end):
+            out = _row(_arg(args, 0), (b * N + n) * D, D)
+            x = _row(_arg(args, 1), b * _arg(args, 6) + (start + n) * _arg(args, 7), D)
+            for i in range(D):
+                out[i] = x[i]
 
 
-@numba.njit(inline="never", **_OPTIONS)
-def _kronecker_row(z, a, b, half, y):
-    (m, p), (n, q) = a.shape, b.shape
-    for i in range(0, m, ROWS):  # half = Z·B
-        for j in range(0, q, PANEL):
-            product_tile(
-                z.ctypes.data + i * n * 4, n * 4, 4, b.ctypes.data + j * 4, q * 4, half.ctypes.data + (i * q + j) * 4, q * 4, n
-            )
-    for i in range(0, p, ROWS):  # y = Aᵀ·half
-        for j in range(0, q, PANEL):
-            product_tile(
-                a.ctypes.data + i * 4, 4, p * 4, half.ctypes.data + j * 4, q * 4, y.ctypes.data + (i * q + j) * 4, q * 4, m
-            )
+# ---- reductions ------------------------------------------------------------------------------------------------------
+
+SUM, MEAN, MAX = range(3)
 
 
-@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1], f[:, ::1])")
-def kronecker(z, a, b, y):
-    """Aᵀ·Z·B for each row of z [N, m·n] seen as [m, n]; a [m, p], b [n, q], y [N, p·q]; m, p by ROWS and q by PANEL."""
-    half = np.empty((a.shape[0], b.shape[1]), np.float32)
-    for k in range(z.shape[0]):
-        _kronecker_row(z[k], a, b, half, y[k])
+def _reduction(name: str, op: int) -> None:
+    """out [N, I], x [N, M, I], N, M, I: over the middle axis."""
+
+    def kernel(args, part, parts):
+        N, M, inner = _arg(args, 2), _arg(args, 3), _arg(args, 4)
+        begin, end = _share(N, part, parts, 1)
+        for n in range(begin, end):
+            out = _row(_arg(args, 0), n * inner, inner)
+            if inner == 1:
+                x = _row(_arg(args, 1), n * M, M)
+                total = x[0]
+                for m in range(1, M):
+                    total = max(total, x[m]) if op == MAX else total + x[m]
+                out[0] = total / f32(M) if op == MEAN else total
+                continue
+            x = _row(_arg(args, 1), n * M * inner, inner)
+            for i in range(inner):
+                out[i] = x[i]
+            for m in range(1, M):
+                x = _row(_arg(args, 1), (n * M + m) * inner, inner)
+                for i in range(inner):
+                    out[i] = max(out[i], x[i]) if op == MAX else out[i] + x[i]
+            if op == MEAN:
+                for i in range(inner):
+                    out[i] = out[i] / f32(M)
+
+    _kernel(kernel, name)
 
 
-@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1], i8, f[:, ::1])", parallel=True)
-def kronecker_parallel(z, a, b, parts, y):
-    """As `kronecker`, the rows of z shared out in that many parts between threads."""
-    N = z.shape[0]
-    step = (N + parts - 1) // parts
-    for part in numba.prange(parts):
-        half = np.empty((a.shape[0], b.shape[1]), np.float32)
-        for k in range(part * step, min(N, (part + 1) * step)):
-            _kronecker_row(z[k], a, b, half, y[k])
+for _name, _op in (("sum", SUM), ("mean", MEAN), ("max", MAX)):
+    _reduction(_name, _op)
 
 
-@_kernel("void(f[:, ::1], f[:, ::1], f[:, ::1])")
-def linear(x, weight, y):
-    """x [N, D] times weight [R, D] transposed, y [N, R]."""
-    for n in range(x.shape[0]):
-        for r in range(weight.shape[0]):
-            total = f32(0)
-            for i in range(x.shape[1]):
-                total += x[n, i] * weight[r, i]
-            y[n, r] = total
-
-
-@numba.njit(inline="never", **_OPTIONS)
-def _matmul_one(a, b, y):
-    for i in range(a.shape[0]):
-        for d in range(b.shape[1]):
-            y[i, d] = a[i, 0] * b[0, d]
-        for k in range(1, a.shape[1]):
-            value = a[i, k]
-            for d in range(b.shape[1]):
-                y[i, d] += value * b[k, d]
-
-
-@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1])")
-def matmul(a, b, y):
-    """a [N, p, m] times b [N, m, D], y [N, p, D], for small p and m."""
-    for n in range(a.shape[0]):
-        _matmul_one(a[n], b[n], y[n])
-
-
-@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1])", parallel=True)
-def matmul_parallel(a, b, y):
-    """As `matmul`, products shared out between threads."""
-    for n in numba.prange(a.shape[0]):
-        _matmul_one(a[n], b[n], y[n])
-
-
-@numba.njit(inline="never", **_OPTIONS)
+@_inline
 def _softmax_row(p, count):
     top = p[0]
     for s in range(1, count):
@@ -275,170 +363,444 @@ def _softmax_row(p, count):
         p[s] *= scale
 
 
-@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1], b1[:, ::1], f8, f[:, :, ::1])")
-def attention(q, k, v, mask, scale, y):
-    """q [T, H, C], k [S, K, C], v [S, K, Cv], mask [T, S] or [0, 0], y [T, H, Cv]; for few queries."""
-    T, H, C = q.shape
-    S, K, Cv = v.shape
-    G = H // K
-    p = np.empty(S + 3, np.float32)
-    for t in range(T):
+@_kernel
+def softmax(args, part, parts):
+    """out [N, D], x with a stride, N, D, stride."""
+    N, D = _arg(args, 2), _arg(args, 3)
+    begin, end = _share(N, part, parts, 1)
+    for n in range(begin, end):
+        out, x = _row(_arg(args, 0), n * D, D), _row(_arg(args, 1), n * _arg(args, 4), D)
+        for i in range(D):
+            out[i] = x[i]
+        _softmax_row(out, D)
+
+
+@_kernel
+def rms_norm(args, part, parts):
+    """out [N, M, D], x, gain (M or 1 rows, or address 0), N, M, D, strides of x (N, M), rows of gain, eps."""
+    N, M, D = _arg(args, 3), _arg(args, 4), _arg(args, 5)
+    eps = _number(args, 9)
+    begin, end = _share(N * M, part, parts, 1)
+    for r in range(begin, end):
+        n, m = r // M, r % M
+        x = _row(_arg(args, 1), n * _arg(args, 6) + m * _arg(args, 7), D)
+        out = _row(_arg(args, 0), r * D, D)
+        total = f32(0)
+        for i in range(D):
+            total += x[i] * x[i]
+        scale = f32(1) / f32(math.sqrt(total / D + eps))
+        if _arg(args, 2):
+            gain = _row(_arg(args, 2), r % _arg(args, 8) * D, D)
+            for i in range(D):
+                out[i] = x[i] * scale * gain[i]
+        else:
+            for i in range(D):
+                out[i] = x[i] * scale
+
+
+# ---- blocks of models ------------------------------------------------------------------------------------------------
+
+
+@_kernel
+def rotary(args, part, parts):
+    """out [T, H, C], x, cos and sin [T, C/2], T, H, C, strides of x (T, H)."""
+    T, H, C = _arg(args, 4), _arg(args, 5), _arg(args, 6)
+    half = C // 2
+    begin, end = _share(T, part, parts, 1)
+    for t in range(begin, end):
+        cos, sin = _row(_arg(args, 2), t * half, half), _row(_arg(args, 3), t * half, half)
         for h in range(H):
-            g = h // G
-            for s in range(S):
-                dot = f32(0)
-                for c in range(C):
-                    dot += q[t, h, c] * k[s, g, c]
-                p[s] = dot * scale
-            if mask.shape[0]:
-                for s in range(S):
-                    if not mask[t, s]:
-                        p[s] = f32(-3.0e38)
-            _softmax_row(p, S)
-            for c in range(Cv):
-                y[t, h, c] = f32(0)
-            for s in range(0, S - S % 4, 4):
-                w0, w1, w2, w3 = p[s], p[s + 1], p[s + 2], p[s + 3]
-                for c in range(Cv):
-                    y[t, h, c] += w0 * v[s, g, c] + w1 * v[s + 1, g, c] + w2 * v[s + 2, g, c] + w3 * v[s + 3, g, c]
-            for s in range(S - S % 4, S):
-                for c in range(Cv):
-                    y[t, h, c] += p[s] * v[s, g, c]
+            at = t * _arg(args, 7) + h * _arg(args, 8)
+            first, second = _row(_arg(args, 1), at, half), _row(_arg(args, 1), at + half, half)
+            left, right = _row(_arg(args, 0), (t * H + h) * C, half), _row(_arg(args, 0), (t * H + h) * C + half, half)
+            for i in range(half):
+                left[i] = first[i] * cos[i] - second[i] * sin[i]
+                right[i] = second[i] * cos[i] + first[i] * sin[i]
 
 
-@_kernel("void(f[:, :, ::1], f[:, :, ::1], f[:, :, ::1], b1[:, ::1], f8, f[:, :, ::1])", parallel=True)
-def attention_parallel(q, k, v, mask, scale, y):
-    """As `attention`, for many queries: T by ROWS, Cv by PANEL. What lies behind the last visible row of a tile is skipped."""
-    T, H, C = q.shape
-    S, K, Cv = v.shape
-    G = H // K
-    width = (S + PANEL - 1) // PANEL * PANEL
-    turned = np.zeros((K, C, width), np.float32)  # keys with positions side by side, as a panel wants them
-    for s in range(S):
-        for g in range(K):
-            for c in range(C):
-                turned[g, c, s] = k[s, g, c] * f32(scale)
-    for tile in numba.prange(T // ROWS):
-        t = tile * ROWS
-        seen = 1
-        for i in range(t, t + ROWS):
-            last = S
-            while last > seen and not mask[i, last - 1]:
-                last -= 1
-            seen = max(seen, last)
-        p = np.empty((ROWS, width), np.float32)
-        for h in range(H):
-            g = h // G
-            for s in range(0, seen, PANEL):
-                product_tile(
-                    q.ctypes.data + (t * H + h) * C * 4,
-                    H * C * 4,
-                    4,
-                    turned.ctypes.data + (g * C * width + s) * 4,
-                    width * 4,
-                    p.ctypes.data + s * 4,
-                    width * 4,
-                    C,
-                )
-            for i in range(ROWS):
-                for s in range(seen):
-                    if not mask[t + i, s]:
-                        p[i, s] = f32(-3.0e38)
-                _softmax_row(p[i], seen)
-            for c in range(0, Cv, PANEL):
-                product_tile(
-                    p.ctypes.data,
-                    width * 4,
-                    4,
-                    v.ctypes.data + (g * Cv + c) * 4,
-                    K * Cv * 4,
-                    y.ctypes.data + ((t * H + h) * Cv + c) * 4,
-                    H * Cv * 4,
-                    seen,
-                )
+@_kernel
+def causal_conv(args, part, parts):
+    """out [B, T, D], x [B, R + T, D], taps [N, D], B, T, D, N, dilation."""
+    B, T, D, N, dilation = _arg(args, 3), _arg(args, 4), _arg(args, 5), _arg(args, 6), _arg(args, 7)
+    start = (N - 1) * dilation
+    begin, end = _share(T, part, parts, 1)
+    for b in range(B):
+        for t in range(begin, end):
+            out = _row(_arg(args, 0), (b * T + t) * D, D)
+            last = b * (start + T) + start + t
+            x, taps = _row(_arg(args, 1), last * D, D), _row(_arg(args, 2), 0, D)
+            for i in range(D):
+                out[i] = x[i] * taps[i]
+            for j in range(1, N):
+                x, taps = _row(_arg(args, 1), (last - j * dilation) * D, D), _row(_arg(args, 2), j * D, D)
+                for i in range(D):
+                    out[i] += x[i] * taps[i]
 
 
-@_kernel("void(f[:, ::1], i8, f[:, ::1])")
-def hadamard_rows(x, group, y):
-    """Each group of each row of x [N, D] times the orthonormal Hadamard matrix, by butterflies; y [N, D]."""
-    scale = f32(1.0 / math.sqrt(group))
-    for n in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            y[n, i] = x[n, i] * scale
-        for start in range(0, x.shape[1], group):
-            width = 1
-            while width < group:
-                for i in range(start, start + group, 2 * width):
-                    for j in range(i, i + width):
-                        a, b = y[n, j], y[n, j + width]
-                        y[n, j] = a + b
-                        y[n, j + width] = a - b
-                width *= 2
+@_kernel
+def sinkhorn(args, part, parts):
+    """out, x [N, n, n], N, n up to 8, iterations."""
+    N, size, iterations = _arg(args, 2), _arg(args, 3), _arg(args, 4)
+    rows, columns = (
+        numba.carray(_floats(_arg(args, 5) + part * 64), (8,)),
+        numba.carray(_floats(_arg(args, 5) + part * 64 + 32), (8,)),
+    )
+    begin, end = _share(N, part, parts, 1)
+    for k in range(begin, end):
+        x, y = _row(_arg(args, 1), k * size * size, size * size), _row(_arg(args, 0), k * size * size, size * size)
+        for i in range(size):
+            top = x[i * size]
+            for j in range(1, size):
+                top = max(top, x[i * size + j])
+            for j in range(size):
+                y[i * size + j] = _exp(x[i * size + j] - top)
+            columns[i] = f32(1)
+            rows[i] = f32(1)
+        for _ in range(iterations):
+            for i in range(size):
+                total = f32(0)
+                for j in range(size):
+                    total += y[i * size + j] * columns[j]
+                rows[i] = f32(1) / total
+            for j in range(size):
+                total = f32(0)
+                for i in range(size):
+                    total += y[i * size + j] * rows[i]
+                columns[j] = f32(1) / total
+        for i in range(size):
+            for j in range(size):
+                y[i * size + j] *= rows[i] * columns[j]
 
 
-@numba.njit(inline="never", **_OPTIONS)
-def _fill_tables(x, first, count, codebook, bits, tables):
-    """Sums that the indices of `count` bytes of a row can choose between, tables [2·count, 16]."""
-    if bits == 2:
-        for p in range(2 * count):
-            a, b = x[first + 2 * p], x[first + 2 * p + 1]
-            for i in range(16):
-                tables[p, i] = codebook[i & 3] * a + codebook[i >> 2] * b
-    else:
-        for p in range(2 * count):
-            a = x[first + p]
-            for i in range(16):
-                tables[p, i] = codebook[i] * a
+# ---- products --------------------------------------------------------------------------------------------------------
 
 
-@numba.njit(inline="never", **_OPTIONS)
-def _packed_rows(x, start, stop, blocks, first, last, norms, codebook, bits, group, y):
-    """Rows start … stop-1 of `packed_linear`, blocks first … last-1 of its columns; x is rotated."""
-    count = group * bits // 8
-    R = y.shape[1]
-    tables = np.empty((TILE, 2 * count, 16), np.float32)
-    code_stride, norm_stride = blocks.shape[1] * WIDE, norms.shape[1] * WIDE * 4
-    n = start
-    while n < stop:
-        tile = TILE if stop - n >= TILE else 1
-        for t in range(tile):
-            for r in range(first * WIDE, last * WIDE):
-                y[n + t, r] = f32(0)
-        out, table = y.ctypes.data + n * R * 4, tables.ctypes.data
-        for g in range(norms.shape[1]):  # the sums of a tile stay in the nearest cache while its groups go by
-            for t in range(tile):
-                _fill_tables(x[n + t], g * group, count, codebook, bits, tables[t])
-            codes, scales = blocks.ctypes.data + g * count * WIDE, norms.ctypes.data + g * WIDE * 4
-            for r in range(first, last):
-                place, scale, sums = codes + r * code_stride, scales + r * norm_stride, out + r * WIDE * 4
-                if tile == TILE:
-                    lookup_tile(place, table, scale, sums, R * 4, count)
+@_kernel
+def matmul(args, part, parts):
+    """out [N, P, D], a, b, N, P, M, D, strides of a (N, P, M) and of b (N, M, D): small products, rows shared out."""
+    N, P, M, D = _arg(args, 3), _arg(args, 4), _arg(args, 5), _arg(args, 6)
+    step_a, step_b, step = _arg(args, 9), _arg(args, 11), _arg(args, 12)
+    begin, end = _share(N * P, part, parts, 1)
+    for r in range(begin, end):
+        n, p = r // P, r % P
+        out = _row(_arg(args, 0), r * D, D)
+        a = _row(_arg(args, 1), n * _arg(args, 7) + p * _arg(args, 8), M * step_a + 1)
+        first = n * _arg(args, 10)
+        if step == 1:  # rows of b side by side
+            for m in range(M):
+                value, b = a[m * step_a], _row(_arg(args, 2), first + m * step_b, D)
+                if m == 0:
+                    for d in range(D):
+                        out[d] = value * b[d]
                 else:
-                    lookup_1(place, table, scale, sums, R * 4, count)
+                    for d in range(D):
+                        out[d] += value * b[d]
+        else:
+            for d in range(D):
+                b = _row(_arg(args, 2), first + d * step, M * step_b + 1)
+                total = f32(0)
+                if step_a == 1 and step_b == 1:
+                    for m in range(M):
+                        total += a[m] * b[m]
+                else:
+                    for m in range(M):
+                        total += a[m * step_a] * b[m * step_b]
+                out[d] = total
+
+
+@_kernel
+def linear_few(args, part, parts):
+    """out [N, R], x, weight [R, D], N, D, R, stride of x: for few rows of x; those of the weight are shared out."""
+    N, D, R = _arg(args, 3), _arg(args, 4), _arg(args, 5)
+    begin, end = _share(R, part, parts, 1)
+    for n in range(N):
+        x, out = _row(_arg(args, 1), n * _arg(args, 6), D), _row(_arg(args, 0), n * R, R)
+        for r in range(begin, end):
+            weight = _row(_arg(args, 2), r * D, D)
+            total = f32(0)
+            for i in range(D):
+                total += x[i] * weight[i]
+            out[r] = total
+
+
+@_kernel
+def linear(args, part, parts):
+    """out [N, R], x, panels [R/PANEL, D, PANEL], N, D, R by PANEL, stride of x: the rows of x are shared out."""
+    N, D, R, stride = _arg(args, 3), _arg(args, 4), _arg(args, 5), _arg(args, 6)
+    begin, end = _share(N, part, parts, ROWS)
+    for n in range(begin, end - end % ROWS if end == N else end, ROWS):
+        for r in range(0, R, PANEL):
+            x, panel, out = _arg(args, 1) + n * stride * 4, _arg(args, 2) + r * D * 4, _arg(args, 0) + (n * R + r) * 4
+            product_tile(x, stride * 4, 4, panel, PANEL * 4, out, R * 4, D)
+    if end == N and begin < end:
+        for n in range(N - N % ROWS, N):
+            for r in range(0, R, PANEL):
+                x, panel, out = _arg(args, 1) + n * stride * 4, _arg(args, 2) + r * D * 4, _arg(args, 0) + (n * R + r) * 4
+                product_1(x, stride * 4, 4, panel, PANEL * 4, out, R * 4, D)
+
+
+@_kernel
+def kronecker(args, part, parts):
+    """out [N, p·q], z [N, m·n], a [m, p], b [n, q], scratch [parts, m, q], N, m, p, n, q, stride of z.
+
+    Aᵀ·Z·B for each row of z; m and p by ROWS, q by PANEL.
+    """
+    N, m, p, n, q = _arg(args, 5), _arg(args, 6), _arg(args, 7), _arg(args, 8), _arg(args, 9)
+    half = _arg(args, 4) + part * m * q * 4
+    begin, end = _share(N, part, parts, 1)
+    for k in range(begin, end):
+        z, y = _arg(args, 1) + k * _arg(args, 10) * 4, _arg(args, 0) + k * p * q * 4
+        for i in range(0, m, ROWS):  # half = Z·B
+            for j in range(0, q, PANEL):
+                product_tile(z + i * n * 4, n * 4, 4, _arg(args, 3) + j * 4, q * 4, half + (i * q + j) * 4, q * 4, n)
+        for i in range(0, p, ROWS):  # y = Aᵀ·half
+            for j in range(0, q, PANEL):
+                product_tile(_arg(args, 2) + i * 4, 4, p * 4, half + j * 4, q * 4, y + (i * q + j) * 4, q * 4, m)
+
+
+@_inline
+def _hadamard(address, count, group, out):
+    """Each group of a row of `count` floats times the orthonormal Hadamard matrix, by butterflies."""
+    scale = f32(1.0 / math.sqrt(group))
+    x, y = _row(address, 0, count), _row(out, 0, count)
+    for i in range(count):
+        y[i] = x[i] * scale
+    for start in range(0, count, group):
+        width = 1
+        while width < group:
+            for i in range(start, start + group, 2 * width):
+                for j in range(i, i + width):
+                    a, b = y[j], y[j + width]
+                    y[j] = a + b
+                    y[j + width] = a - b
+            width *= 2
+
+
+@_inline
+def _fill_tables(address, count, codebook, bits, out):
+    """Sums that the indices of `count` bytes of a row can choose between, float32 [2·count, 16]."""
+    tables = _row(out, 0, 32 * count)
+    if bits == 2:
+        x = _row(address, 0, 4 * count)
+        for p in range(2 * count):
+            a, b = x[2 * p], x[2 * p + 1]
+            for i in range(16):
+                tables[p * 16 + i] = codebook[i & 3] * a + codebook[i >> 2] * b
+    else:
+        x = _row(address, 0, 2 * count)
+        for p in range(2 * count):
+            a = x[p]
+            for i in range(16):
+                tables[p * 16 + i] = codebook[i] * a
+
+
+@_inline
+def _packed_rows(x, N, D, blocks, first, last, norms, codebook, bits, group, tables, out, R, one):
+    """N rows of `packed_linear`, blocks first … last-1 of its columns; x is rotated."""
+    count = group * bits // 8
+    groups = D // group
+    n = 0
+    while n < N:
+        tile = TILE if N - n >= TILE else 1
+        for t in range(tile):
+            y = _row(out, (n + t) * R + first * WIDE, (last - first) * WIDE)
+            for r in range(y.size):
+                y[r] = f32(0)
+        for g in range(groups):  # the sums of a tile stay in the nearest cache while its groups go by
+            for t in range(tile):
+                _fill_tables(x + ((n + t) * D + g * group) * 4, count, codebook, bits, tables + t * 2 * count * 64)
+            for r in range(first, last):
+                place = blocks + (r * groups + g) * count * WIDE
+                scale = norms + (r * groups + g) * WIDE * 4
+                sums = out + (n * R + r * WIDE) * 4
+                if tile == TILE:
+                    lookup_tile(place, tables, scale, sums, R * 4, count, one)
+                else:
+                    lookup_1(place, tables, scale, sums, R * 4, count, one)
         n += tile
 
 
-@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)
-def packed_linear_few(x, blocks, norms, codebook, bits, group, parts, y):
-    """As `packed_linear`, for few rows of x: the rows of the matrix are shared out in that many parts between threads."""
-    rotated = np.empty_like(x)
-    hadamard_rows(x, group, rotated)
-    R = blocks.shape[0]
-    for p in numba.prange(parts):
-        _packed_rows(rotated, 0, x.shape[0], blocks, p * R // parts, (p + 1) * R // parts, norms, codebook, bits, group, y)
+def packed_linear(args, part, parts):
+    """Product of x [N, D] with a packed matrix.
 
-
-@_kernel("void(f[:, ::1], u1[:, :, ::1], f[:, :, ::1], f[::1], i8, i8, i8, f[:, ::1])", parallel=True)
-def packed_linear(x, blocks, norms, codebook, bits, group, parts, y):
-    """Product of x [N, D] with a packed matrix, its rows shared out in that many parts between threads.
-
-    blocks uint8 [R/WIDE, D·bits/8, WIDE], norms float32 [R/WIDE, D/group, WIDE], y [N, R]; bits 2 or 4.
+    out [N, R·WIDE], x, blocks uint8 [R, D·bits/8, WIDE], norms float32 [R, D/group, WIDE], codebook, rotated, tables, N, D,
+    R, bits, group, stride of x, 1.0. With fewer than FEW rows the rows of the matrix are shared out, else those of x.
     """
-    N = x.shape[0]
-    rotated = np.empty_like(x)
-    step = (N // TILE + parts) // parts * TILE
-    for p in numba.prange(parts):
-        start, stop = min(N, p * step), min(N, (p + 1) * step)
-        if start < stop:
-            hadamard_rows(x[start:stop], group, rotated[start:stop])
-            _packed_rows(rotated, start, stop, blocks, 0, blocks.shape[0], norms, codebook, bits, group, y)
+    N, D, R, bits, group = _arg(args, 7), _arg(args, 8), _arg(args, 9), _arg(args, 10), _arg(args, 11)
+    codebook = _row(_arg(args, 4), 0, 1 << bits)
+    tables = _arg(args, 6) + part * TILE * group * bits * 16
+    few = N < 2 * TILE
+    begin, end, first, last = 0, N, 0, R
+    rotated = _arg(args, 5)
+    if few:
+        first, last = _share(R, part, parts, 1)
+        rotated += part * N * D * 4
+    else:
+        begin, end = _share(N, part, parts, TILE)
+        rotated += begin * D * 4
+    for n in range(begin, end):
+        _hadamard(_arg(args, 1) + n * _arg(args, 12) * 4, D, group, rotated + (n - begin) * D * 4)
+    out = _arg(args, 0) + begin * R * WIDE * 4
+    _packed_rows(
+        rotated,
+        end - begin,
+        D,
+        _arg(args, 2),
+        first,
+        last,
+        _arg(args, 3),
+        codebook,
+        bits,
+        group,
+        tables,
+        out,
+        R * WIDE,
+        f32(_number(args, 13)),
+    )
+
+
+if HAS_LOOKUP:  # the instructions that it is made of exist
+    _kernel(packed_linear)
+
+
+@_kernel
+def packed_take(args, part, parts):
+    """out [N, D], codes uint8 [R, D·bits/8], norms float32 [R, D/group], index int32 [N], codebook, N, D, bits, group: unpacked rows."""
+    N, D, bits, group = _arg(args, 5), _arg(args, 6), _arg(args, 7), _arg(args, 8)
+    index = numba.carray(_ints(_arg(args, 3)), (N,))
+    codebook = _row(_arg(args, 4), 0, 1 << bits)
+    count, mask = 8 // bits, (1 << bits) - 1
+    begin, end = _share(N, part, parts, 1)
+    for n in range(begin, end):
+        out = _row(_arg(args, 0), n * D, D)
+        codes = numba.carray(_bytes(_arg(args, 1) + index[n] * (D // count)), (D // count,))
+        norms = _row(_arg(args, 2), index[n] * (D // group), D // group)
+        for i in range(D // count):
+            code = i32(codes[i])
+            for j in range(count):
+                out[i * count + j] = codebook[(code >> (j * bits)) & mask]
+        for g in range(D // group):
+            for i in range(g * group, (g + 1) * group):
+                out[i] *= norms[g]
+        _hadamard(_arg(args, 0) + n * D * 4, D, group, _arg(args, 0) + n * D * 4)
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+
+@_kernel
+def attention_few(args, part, parts):
+    """out [T, H, Cv], q, k, v, mask uint8 (or address 0), scratch [parts, S], T, H, C, S, K, Cv, strides of q (T, H), k (S, K),
+    v (S, K), mask (T), scale: for few queries; the heads are shared out.
+    """
+    T, H, C, S, K, Cv = _arg(args, 6), _arg(args, 7), _arg(args, 8), _arg(args, 9), _arg(args, 10), _arg(args, 11)
+    G, scale = H // K, f32(_number(args, 19))
+    p = _row(_arg(args, 5), part * S, S)
+    begin, end = _share(H, part, parts, 1)
+    for t in range(T):
+        low, high = 0, S
+        mask = numba.carray(_bytes(_arg(args, 4) + t * _arg(args, 18)), (S,))
+        if _arg(args, 4):
+            while high > 0 and not mask[high - 1]:
+                high -= 1
+            while low < high and not mask[low]:
+                low += 1
+            if high == 0:  # a query that sees nothing takes the mean of everything
+                high = S
+        count = high - low
+        for h in range(begin, end):
+            keys, values = _arg(args, 2) + (h // G) * _arg(args, 15) * 4, _arg(args, 3) + (h // G) * _arg(args, 17) * 4
+            q = _row(_arg(args, 1), t * _arg(args, 12) + h * _arg(args, 13), C)
+            for s in range(count):
+                k = _row(keys, (low + s) * _arg(args, 14), C)
+                dot = f32(0)
+                for c in range(C):
+                    dot += q[c] * k[c]
+                p[s] = dot * scale
+            if _arg(args, 4):
+                for s in range(count):
+                    if not mask[low + s]:
+                        p[s] = f32(-3.0e38)
+            _softmax_row(p, count)
+            out = _row(_arg(args, 0), (t * H + h) * Cv, Cv)
+            for c in range(Cv):
+                out[c] = f32(0)
+            for s in range(0, count - count % 4, 4):
+                w0, w1, w2, w3 = p[s], p[s + 1], p[s + 2], p[s + 3]
+                v0 = _row(values, (low + s) * _arg(args, 16), Cv)
+                v1 = _row(values, (low + s + 1) * _arg(args, 16), Cv)
+                v2 = _row(values, (low + s + 2) * _arg(args, 16), Cv)
+                v3 = _row(values, (low + s + 3) * _arg(args, 16), Cv)
+                for c in range(Cv):
+                    out[c] += w0 * v0[c] + w1 * v1[c] + w2 * v2[c] + w3 * v3[c]
+            for s in range(count - count % 4, count):
+                v = _row(values, (low + s) * _arg(args, 16), Cv)
+                for c in range(Cv):
+                    out[c] += p[s] * v[c]
+
+
+@_kernel
+def turn_keys(args, part, parts):
+    """out [K, C, width], k [S, K, C], S, K, C, width, strides of k (S, K), scale: positions side by side, as a panel wants them."""
+    S, K, C, width = _arg(args, 2), _arg(args, 3), _arg(args, 4), _arg(args, 5)
+    scale = f32(_number(args, 8))
+    begin, end = _share(width, part, parts, 16)
+    for g in range(K):
+        for s in range(begin, end):
+            out = _row(_arg(args, 0), g * C * width + s, C * width)
+            if s < S:
+                k = _row(_arg(args, 1), s * _arg(args, 6) + g * _arg(args, 7), C)
+                for c in range(C):
+                    out[c * width] = k[c] * scale
+            else:
+                for c in range(C):
+                    out[c * width] = f32(0)
+
+
+@_kernel
+def attention(args, part, parts):
+    """out [T, H, Cv], q, keys turned [K, C, width], v, mask uint8, scratch [parts, ROWS, width], T by ROWS, H, C, S, K, Cv, width,
+    strides of q (T, H), v (S, K), mask (T); Cv by PANEL. What no query of a tile sees is skipped; tiles are shared out.
+    """
+    T, H, C, S, K, Cv, width = (
+        _arg(args, 6),
+        _arg(args, 7),
+        _arg(args, 8),
+        _arg(args, 9),
+        _arg(args, 10),
+        _arg(args, 11),
+        _arg(args, 12),
+    )
+    G = H // K
+    scores = _arg(args, 5) + part * ROWS * width * 4
+    for tile in range(part, T // ROWS, parts):  # later tiles see more: in turns, so that threads get alike work
+        t = tile * ROWS
+        low, high = S, 0
+        for i in range(ROWS):
+            mask = numba.carray(_bytes(_arg(args, 4) + (t + i) * _arg(args, 17)), (S,))
+            last = S
+            while last > 0 and not mask[last - 1]:
+                last -= 1
+            first = 0
+            while first < last and not mask[first]:
+                first += 1
+            if last == 0:  # a query that sees nothing takes the mean of everything
+                last = S
+            low, high = min(low, first), max(high, last)
+        low = low // PANEL * PANEL
+        for h in range(H):
+            g = h // G
+            q = _arg(args, 1) + (t * _arg(args, 13) + h * _arg(args, 14)) * 4
+            for s in range(low, high, PANEL):
+                keys = _arg(args, 2) + (g * C * width + s) * 4
+                product_tile(q, _arg(args, 13) * 4, 4, keys, width * 4, scores + s * 4, width * 4, C)
+            for i in range(ROWS):
+                p = _row(scores, i * width + low, high - low)
+                mask = numba.carray(_bytes(_arg(args, 4) + (t + i) * _arg(args, 17) + low), (high - low,))
+                for s in range(high - low):
+                    p[s] = p[s] if mask[s] else f32(-3.0e38)
+                _softmax_row(p, high - low)
+            for c in range(0, Cv, PANEL):
+                v = _arg(args, 3) + (low * _arg(args, 15) + g * _arg(args, 16) + c) * 4
+                out = _arg(args, 0) + ((t * H + h) * Cv + c) * 4
+                product_tile(scores + low * 4, width * 4, 4, v, _arg(args, 15) * 4, out, H * Cv * 4, high - low)

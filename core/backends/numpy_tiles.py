@@ -34,9 +34,9 @@ def _lookup_tile(tokens: int):
     """
 
     @intrinsic
-    def lookup(typingctx, codes, tables, norms, out, stride, count):
+    def lookup(typingctx, codes, tables, norms, out, stride, count, one):
         def build(context, builder: ir.IRBuilder, signature, args):
-            codes, tables, norms, out, stride, count = args
+            codes, tables, norms, out, stride, count, one = args
             intp = codes.type
 
             def at(address, offset):
@@ -48,6 +48,10 @@ def _lookup_tile(tokens: int):
                 return value
 
             zero = ir.Constant(_FLOATS, [0.0] * LANES)
+            fma = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(_FLOATS, [_FLOATS] * 3), f"llvm.fma.v{LANES}f32"
+            )
+            ones = _everywhere(builder, one)
             fifteen, four = (ir.Constant(_INTS, [n] * LANES) for n in (15, 4))
             table_bytes = 4 * LANES
             per_token = builder.mul(count, ir.Constant(intp, 2 * table_bytes))
@@ -66,7 +70,13 @@ def _lookup_tile(tokens: int):
                         entries = load(at(table, part), _FLOATS)
                         for b in range(BLOCKS):
                             chosen = _permute(builder, entries, indices[b])
-                            builder.store(builder.fadd(builder.load(sums[t][b]), chosen), sums[t][b])
+                            total = builder.load(sums[t][b])
+                            # Every other sum by a multiplication with 1: additions and multiplications have units of their own
+                            if b % 2:
+                                total = builder.call(fma, [chosen, ones, total])
+                            else:
+                                total = builder.fadd(total, chosen)
+                            builder.store(total, sums[t][b])
                     table = builder.add(table, per_token)
             for t in range(tokens):
                 for b in range(BLOCKS):
@@ -79,9 +89,16 @@ def _lookup_tile(tokens: int):
                 out = builder.add(out, stride)
             return context.get_dummy_value()
 
-        return types.void(*(types.intp,) * 6), build
+        return types.void(*(types.intp,) * 6, types.float32), build
 
     return lookup
+
+
+def _everywhere(builder: ir.IRBuilder, value):
+    """A vector of one number."""
+    undefined = ir.Constant(_FLOATS, ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(_INTS, [0] * LANES))
 
 
 def _permute(builder: ir.IRBuilder, table, index):
@@ -139,8 +156,7 @@ def _product_tile(rows: int):
                 at = builder.add(a, builder.mul(loop.index, a_step))
                 for i in range(rows):
                     value = builder.load(builder.inttoptr(at, ir.FloatType().as_pointer()))
-                    one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-                    wide = builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, [0] * LANES))
+                    wide = _everywhere(builder, value)
                     for v in range(vectors):
                         builder.store(builder.call(fma, [wide, parts[v], builder.load(sums[i][v])]), sums[i][v])
                     at = builder.add(at, a_row)
@@ -158,4 +174,4 @@ def _product_tile(rows: int):
 
 
 lookup_1, lookup_tile = _lookup_tile(1), _lookup_tile(TILE)
-product_tile = _product_tile(ROWS)
+product_1, product_tile = _product_tile(1), _product_tile(ROWS)

@@ -27,13 +27,15 @@ llvmlite.binding.get_host_cpu_features = real
 assert tiles.HAS_AVX512 == wanted["avx512f"] and tiles.HAS_LOOKUP
 lookup_1, lookup_tile, product_tile = tiles.lookup_1, tiles.lookup_tile, tiles.product_tile
 
+ONE = numba.float32(1)
+
 @numba.njit
 def look_up(codes, tables, norms, out, single):
     if single:
         for t in range(tables.shape[0]):
-            lookup_1(codes.ctypes.data, tables[t].ctypes.data, norms.ctypes.data, out[t].ctypes.data, 0, codes.shape[0])
+            lookup_1(codes.ctypes.data, tables[t].ctypes.data, norms.ctypes.data, out[t].ctypes.data, 0, codes.shape[0], ONE)
     else:
-        lookup_tile(codes.ctypes.data, tables.ctypes.data, norms.ctypes.data, out.ctypes.data, out.shape[1] * 4, codes.shape[0])
+        lookup_tile(codes.ctypes.data, tables.ctypes.data, norms.ctypes.data, out.ctypes.data, out.shape[1] * 4, codes.shape[0], ONE)
 
 @numba.njit
 def product(a, b, c):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ferrule.core import Backend, BackendNotInstalledError, backend_names, get_backend, initialize, load_arrays, named_arrays
-from ferrule.core.backends.numpy import NumpyBackend
+from ferrule.core.backends.numpy import REFERENCE, NumpyBackend
 from ferrule.models import LanguageModel, kv_cache, token_loop
 from ferrule.models.needle.config import NeedleConfig, selection_order
 from ferrule.models.needle.model import Needle, rotary_tables
@@ -119,7 +119,7 @@ def fixed_shapes() -> Backend:
 @pytest.fixture(scope="session", params=["dynamic shapes", "fixed shapes"])
 def form(request: pytest.FixtureRequest, fixed_shapes: Backend) -> Backend:
     """Both ways in which the loop and the caches work, on NumPy, where nothing has to be compiled for it."""
-    return get_backend("numpy") if request.param == "dynamic shapes" else fixed_shapes
+    return REFERENCE if request.param == "dynamic shapes" else fixed_shapes
 
 
 @pytest.fixture(scope="session")
@@ -160,5 +160,5 @@ def small_model(small_needle) -> Callable[..., LanguageModel]:
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 1, 4 and 8 tokens and caches of few rows, so that rings wrap and buffers grow within a short text."""
     monkeypatch.setattr(kv_cache, "MAX_CHUNK", 8)
-    monkeypatch.setattr(token_loop, "CHUNKS", (1, 4, 8))
+    monkeypatch.setattr(NumpyBackend, "chunk_sizes", (1, 4, 8))
     monkeypatch.setattr(token_loop, "CAPACITIES", (16, 32))

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from ferrule.core import get_backend, ops
+from ferrule.core.backends.numpy import REFERENCE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ CLOSE = {"rtol": 2e-5, "atol": 2e-4}  # logits reach 30
 @pytest.fixture(scope="module")
 def expected(small_model) -> np.ndarray:
     """Logits of one pass over the whole text: every layer masks the full attention to its window."""
-    return small_model("numpy").logits(TEXT)
+    return small_model(REFERENCE).logits(TEXT)
 
 
 def feed(model, pieces, text=TEXT):
@@ -63,11 +64,11 @@ PIECES = [4, 1, 3, 4, 1, 1, 16, 2, 1, 30, 1]  # with chunks of 1 and 4 tokens: r
 
 
 @pytest.fixture
-def few_shapes(monkeypatch):
+def few_shapes(monkeypatch, backend):
     from ferrule.models import kv_cache, token_loop
 
     monkeypatch.setattr(kv_cache, "MAX_CHUNK", 4)
-    monkeypatch.setattr(token_loop, "CHUNKS", (1, 4, 4))
+    monkeypatch.setattr(backend, "chunk_sizes", (1, 4, 4))
     monkeypatch.setattr(token_loop, "CAPACITIES", ())
 
 
@@ -87,7 +88,7 @@ def test_all_logits_at_once_on_every_backend(backend, loaded, few_shapes, expect
 
 def test_a_kept_beginning_is_not_touched_by_what_follows(backend, loaded, few_shapes, small_model, expected):
     """Backends write their caches in place, or give the old one away; a snapshot must survive both."""
-    loop, reference = loaded(backend).loop, small_model("numpy")
+    loop, reference = loaded(backend).loop, small_model(REFERENCE)
     loop.prefixes.clear()
     for _ in range(2):
         for text in (TEXT[:30], TEXT[:20] + TEXT[60:70], TEXT[:12]):
@@ -114,7 +115,7 @@ def test_programs_are_compiled_for_shapes_not_for_lengths(backend, loaded, few_s
 def test_windows_bound_how_far_a_model_sees(small_model):
     """Four layers look back 5 positions each and their convolutions 2; memory of n-grams 9 + 2, at two of them."""
     other = [5, *TEXT[1:]]
-    local, all_seeing = small_model("numpy", global_layers=()), small_model("numpy")
+    local, all_seeing = small_model(REFERENCE, global_layers=()), small_model("numpy")
     differs = np.abs(local.logits(TEXT) - local.logits(other)).max(-1)
     assert (differs[: 4 * 5] > 1e-3).any()
     assert differs[4 * (5 + 2) + 2 * (9 + 2) + 1 :].max() == 0
@@ -139,7 +140,7 @@ def test_narrowed_attention_in_any_pieces(small_model, form, short_chunks, piece
 
 def test_narrowed_attention_sees_the_pinned_beginning_and_a_window(small_model):
     """With every layer narrowed to 4 positions, a change in the middle is out of sight; one in the pinned part is not."""
-    model = small_model("numpy", kv_window=4, global_layers=(0, 1, 2, 3), engram_sites=())
+    model = small_model(REFERENCE, kv_window=4, global_layers=(0, 1, 2, 3), engram_sites=())
 
     def last(text, pin):
         model.loop.prefixes.clear()
@@ -156,7 +157,7 @@ def test_narrowed_attention_sees_the_pinned_beginning_and_a_window(small_model):
 
 def test_a_state_is_not_reused_under_another_pin(small_model):
     """What a token saw depends on the pin, so a state of the same text with another pin is another state."""
-    model = small_model("numpy", kv_window=4)
+    model = small_model(REFERENCE, kv_window=4)
 
     def last(pin):
         stream = model.loop.stream(TEXT[:60], pin=pin, max_tokens=1)
@@ -183,8 +184,8 @@ def test_a_ladder_has_the_layers_of_its_selection(small_needle, small_config):
 
 
 def test_the_confidence_pool_is_that_of_the_text(backend, loaded, few_shapes, small_model):
-    one_pass = small_model("numpy").loop.read(TEXT[:30])
-    expected = ops.to_numpy(small_model("numpy").module.confidence(one_pass.cache["pool"]))
+    one_pass = small_model(REFERENCE).loop.read(TEXT[:30])
+    expected = ops.to_numpy(small_model(REFERENCE).module.confidence(one_pass.cache["pool"]))
     model = loaded(backend)
     state = model.loop.read(TEXT[:7])
     for start, end in ((7, 8), (8, 20), (20, 30)):

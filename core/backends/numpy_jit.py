@@ -1,0 +1,46 @@
+"""How the kernels of the NumPy backend are compiled by Numba, and kept on disk between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+# Sums may be reordered; infinities and NaNs keep their meaning.
+OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+
+
+def _folder() -> str | None:
+    """Where compiled kernels are kept: one folder for each version of their source. Numba itself only looks at one file."""
+    root = os.environ.get("FERRULE_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "ferrule")
+    source = hashlib.sha256(numba.__version__.encode())
+    for file in sorted(Path(__file__).parent.glob("numpy_*.py")):
+        source.update(file.read_bytes())
+    folder = os.path.join(root, "numba", source.hexdigest()[:16])
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:  # a disk that cannot be written: compile in every process
+        return None
+
+
+_FOLDER = _folder()
+
+
+def compiled(signature: str) -> Callable[[Callable], Any]:
+    """Decorator: a function that C can call, with a signature of `void` and `intp`."""
+
+    def decorate(function: Callable) -> Any:
+        users, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _FOLDER or numba.config.CACHE_DIR
+        try:
+            return numba.cfunc(signature, cache=_FOLDER is not None, **OPTIONS)(function)
+        finally:
+            numba.config.CACHE_DIR = users
+
+    return decorate
