@@ -78,6 +78,11 @@ def grow(buffer: Buffer, rows: int) -> Buffer:
     return {name: ops.pad(x, ((0, 0), (0, more), (0, 0), (0, 0))) for name, x in buffer.items()}
 
 
+def copy(backend: Backend, buffer: Buffer, length: int) -> Buffer:
+    """The same rows, of which `length` positions have been written at most, in memory of their own."""
+    return {name: x if name == "start" else backend.copy(x, min(length, x.shape[1])) for name, x in buffer.items()}
+
+
 def _make_room(buffer: Buffer, new: int, length: int, window: int) -> Buffer:
     rows = buffer["k"].shape[1]
     used = length - buffer["start"]

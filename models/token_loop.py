@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core import Backend, Module, map_arrays, ops
+from ..core import Backend, Module, ops
 from .constraint import Constraint
 from .errors import ConstraintError, ContextLengthError
 from .kv_cache import MAX_CHUNK
@@ -36,6 +36,8 @@ class Decoder(Protocol):
     def logits(self, hidden: Any) -> Any: ...
 
     def new_cache(self, backend: Backend, capacity: int, batch: int = 1, pool: bool = False) -> Any: ...
+
+    def copy_cache(self, backend: Backend, cache: Any, length: int) -> Any: ...
 
     def grow_cache(self, cache: Any, capacity: int) -> Any: ...
 
@@ -177,14 +179,14 @@ class TokenLoop:
             if "sink" in state.cache:
                 state.sink, state.cache["sink"] = pin, self._scalar(pin)
         else:
-            cache = map_arrays(self.backend.copy, known.cache)
+            cache = self.model.copy_cache(self.backend, known.cache, len(known.ids))
             state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits, known.sink)
         state.usage.prompt_tokens, state.usage.reused_tokens = len(ids), len(state.ids)
         if len(state.ids) < pin:
             rest = ids[pin:]
             state.pending = ids[len(state.ids) : pin]
             self.feed(state)
-            cache = map_arrays(self.backend.copy, state.cache)
+            cache = self.model.copy_cache(self.backend, state.cache, len(state.ids))
             self.prefixes.add(Snapshot(tuple(state.ids), cache, state.logits, state.sink, is_pinned=True))
             state.pending = rest
         return state
@@ -320,13 +322,22 @@ def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler)
     allowed, masked = everything, logits
     bits = constraint.mask() if constraint is not None else None
     if bits is not None:
-        mask = np.unpackbits(bits.view(np.uint8), count=logits.shape[0], bitorder="little").view(bool)
-        if not mask.any():
+        choices = _set_bits(bits.view(np.uint8))
+        choices = choices[choices < logits.shape[0]]
+        if not choices.size:
             raise ConstraintError("the constraint is not done and allows no token; mend its mask")
-        masked = np.where(mask, logits, -np.inf)
-        allowed = _logsumexp(masked)
+        masked = np.full_like(logits, -np.inf)
+        masked[choices] = logits[choices]
+        allowed = _logsumexp(logits[choices])
     token = sampler(masked)
     return token, float(masked[token] - allowed), float(np.exp(min(0.0, allowed - everything)))
+
+
+def _set_bits(mask: np.ndarray) -> np.ndarray:
+    """Numbers of the set bits of uint8 [N], ascending, the lowest bit of a byte first. Most bytes of a mask are 0."""
+    used = np.flatnonzero(mask)
+    byte, bit = np.nonzero(np.unpackbits(mask[used, None], axis=1, bitorder="little"))
+    return used[byte] * 8 + bit
 
 
 def _logsumexp(x: np.ndarray) -> float:

@@ -32,7 +32,7 @@ class JaxBackend(Backend):
     def to_numpy(self, x):
         return np.asarray(x.astype("float32") if x.dtype.name == "bfloat16" else x)
 
-    def copy(self, x):
+    def copy(self, x, rows=None):
         return jnp.array(x, copy=True)
 
     def zeros(self, shape, dtype="float32"):

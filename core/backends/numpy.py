@@ -31,8 +31,12 @@ class NumpyBackend(Backend):
     def to_numpy(self, x):
         return np.asarray(x)
 
-    def copy(self, x):
-        return x.copy()
+    def copy(self, x, rows=None):
+        if rows is None or rows >= x.shape[1]:
+            return x.copy()
+        y = np.zeros(x.shape, x.dtype)  # memory that nobody touches costs nothing
+        y[:, :rows] = x[:, :rows]
+        return y
 
     def zeros(self, shape, dtype="float32"):
         return np.zeros(shape, _dtype(dtype))

@@ -18,7 +18,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .numpy_jit import OPTIONS, compiled
-from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_1, product_tile
+from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_1, product_narrow, product_tile
 
 ADDRESS = {}  # of each kernel, by name
 
@@ -559,46 +559,51 @@ def kronecker(args, part, parts):
 
 
 @_inline
-def _hadamard(address, count, group, out):
-    """Each group of a row of `count` floats times the orthonormal Hadamard matrix, by butterflies."""
-    scale = f32(1.0 / math.sqrt(group))
-    x, y = _row(address, 0, count), _row(out, 0, count)
-    for i in range(count):
-        y[i] = x[i] * scale
+def _hadamard(address, count, group, small, out):
+    """Each group of a row of `count` floats times the orthonormal Hadamard matrix.
+
+    The matrix is a Kronecker product: 16 neighbours are multiplied with `small` [16, 16], which holds the whole scale; what is
+    farther apart goes by butterflies.
+    """
+    for start in range(0, count, 16 * ROWS):
+        product_narrow(address + start * 4, 64, 4, small, 64, out + start * 4, 64, 16)
     for start in range(0, count, group):
-        width = 1
+        width = 16
         while width < group:
             for i in range(start, start + group, 2 * width):
-                for j in range(i, i + width):
-                    a, b = y[j], y[j + width]
-                    y[j] = a + b
-                    y[j + width] = a - b
+                left, right = _row(out, i, width), _row(out, i + width, width)
+                for j in range(width):
+                    a, b = left[j], right[j]
+                    left[j] = a + b
+                    right[j] = a - b
             width *= 2
 
 
 @_inline
-def _fill_tables(address, count, codebook, bits, out):
+def _fill_tables(address, count, patterns, bits, out):
     """Sums that the indices of `count` bytes of a row can choose between, float32 [2·count, 16]."""
-    tables = _row(out, 0, 32 * count)
+    low, high = _row(patterns, 0, 16), _row(patterns, 16, 16)
     if bits == 2:
         x = _row(address, 0, 4 * count)
         for p in range(2 * count):
             a, b = x[2 * p], x[2 * p + 1]
+            table = _row(out, p * 16, 16)
             for i in range(16):
-                tables[p * 16 + i] = codebook[i & 3] * a + codebook[i >> 2] * b
+                table[i] = low[i] * a + high[i] * b
     else:
         x = _row(address, 0, 2 * count)
         for p in range(2 * count):
             a = x[p]
+            table = _row(out, p * 16, 16)
             for i in range(16):
-                tables[p * 16 + i] = codebook[i] * a
+                table[i] = low[i] * a
 
 
 @_inline
-def _packed_rows(x, N, D, blocks, first, last, norms, codebook, bits, group, tables, out, R, one):
+def _packed_rows(x, N, D, blocks, first, last, norms, patterns, bits, group, tables, out, R, one):
     """N rows of `packed_linear`, blocks first … last-1 of its columns; x is rotated."""
     count = group * bits // 8
-    groups = D // group
+    groups, height = D // group, R // WIDE
     n = 0
     while n < N:
         tile = TILE if N - n >= TILE else 1
@@ -608,10 +613,10 @@ def _packed_rows(x, N, D, blocks, first, last, norms, codebook, bits, group, tab
                 y[r] = f32(0)
         for g in range(groups):  # the sums of a tile stay in the nearest cache while its groups go by
             for t in range(tile):
-                _fill_tables(x + ((n + t) * D + g * group) * 4, count, codebook, bits, tables + t * 2 * count * 64)
+                _fill_tables(x + ((n + t) * D + g * group) * 4, count, patterns, bits, tables + t * 2 * count * 64)
             for r in range(first, last):
-                place = blocks + (r * groups + g) * count * WIDE
-                scale = norms + (r * groups + g) * WIDE * 4
+                place = blocks + (g * height + r) * count * WIDE
+                scale = norms + (g * height + r) * WIDE * 4
                 sums = out + (n * R + r * WIDE) * 4
                 if tile == TILE:
                     lookup_tile(place, tables, scale, sums, R * 4, count, one)
@@ -623,11 +628,10 @@ def _packed_rows(x, N, D, blocks, first, last, norms, codebook, bits, group, tab
 def packed_linear(args, part, parts):
     """Product of x [N, D] with a packed matrix.
 
-    out [N, R·WIDE], x, blocks uint8 [R, D·bits/8, WIDE], norms float32 [R, D/group, WIDE], codebook, rotated, tables, N, D,
-    R, bits, group, stride of x, 1.0. With fewer than FEW rows the rows of the matrix are shared out, else those of x.
+    out [N, R·WIDE], x, blocks uint8 [D/group, R, group·bits/8, WIDE], norms float32 [D/group, R, WIDE], patterns [2, 16], rotated,
+    tables, N, D, R, bits, group, stride of x, 1.0, Hadamard matrix [16, 16]. With fewer than FEW rows the rows of the matrix are shared out, else those of x.
     """
     N, D, R, bits, group = _arg(args, 7), _arg(args, 8), _arg(args, 9), _arg(args, 10), _arg(args, 11)
-    codebook = _row(_arg(args, 4), 0, 1 << bits)
     tables = _arg(args, 6) + part * TILE * group * bits * 16
     few = N < 2 * TILE
     begin, end, first, last = 0, N, 0, R
@@ -639,7 +643,7 @@ def packed_linear(args, part, parts):
         begin, end = _share(N, part, parts, TILE)
         rotated += begin * D * 4
     for n in range(begin, end):
-        _hadamard(_arg(args, 1) + n * _arg(args, 12) * 4, D, group, rotated + (n - begin) * D * 4)
+        _hadamard(_arg(args, 1) + n * _arg(args, 12) * 4, D, group, _arg(args, 14), rotated + (n - begin) * D * 4)
     out = _arg(args, 0) + begin * R * WIDE * 4
     _packed_rows(
         rotated,
@@ -649,7 +653,7 @@ def packed_linear(args, part, parts):
         first,
         last,
         _arg(args, 3),
-        codebook,
+        _arg(args, 4),
         bits,
         group,
         tables,
@@ -665,7 +669,8 @@ if HAS_LOOKUP:  # the instructions that it is made of exist
 
 @_kernel
 def packed_take(args, part, parts):
-    """out [N, D], codes uint8 [R, D·bits/8], norms float32 [R, D/group], index int32 [N], codebook, N, D, bits, group: unpacked rows."""
+    """out [N, D], codes uint8 [R, D·bits/8], norms float32 [R, D/group], index int32 [N], codebook, N, D, bits, group,
+    Hadamard matrix [16, 16]: unpacked rows."""
     N, D, bits, group = _arg(args, 5), _arg(args, 6), _arg(args, 7), _arg(args, 8)
     index = numba.carray(_ints(_arg(args, 3)), (N,))
     codebook = _row(_arg(args, 4), 0, 1 << bits)
@@ -682,7 +687,7 @@ def packed_take(args, part, parts):
         for g in range(D // group):
             for i in range(g * group, (g + 1) * group):
                 out[i] *= norms[g]
-        _hadamard(_arg(args, 0) + n * D * 4, D, group, _arg(args, 0) + n * D * 4)
+        _hadamard(_arg(args, 0) + n * D * 4, D, group, _arg(args, 9), _arg(args, 0) + n * D * 4)
 
 
 # ---- attention -------------------------------------------------------------------------------------------------------
@@ -690,13 +695,21 @@ def packed_take(args, part, parts):
 
 @_kernel
 def attention_few(args, part, parts):
-    """out [T, H, Cv], q, k, v, mask uint8 (or address 0), scratch [parts, S], T, H, C, S, K, Cv, strides of q (T, H), k (S, K),
-    v (S, K), mask (T), scale: for few queries; the heads are shared out.
+    """out [T, H, Cv], q, k, v, mask uint8 (or address 0), scratch, T, H, C, S, K, Cv, strides of q (T, H), k (S, K), v (S, K),
+    mask (T), scale: for few queries, S by ROWS and Cv by PANEL; key heads are shared out. Scratch float32 [parts, 24·S +
+    16·C + 8·Cv].
+
+    The query heads of a group lie side by side, ROWS of them at a time: 16 scores for each position.
     """
     T, H, C, S, K, Cv = _arg(args, 6), _arg(args, 7), _arg(args, 8), _arg(args, 9), _arg(args, 10), _arg(args, 11)
     G, scale = H // K, f32(_number(args, 19))
-    p = _row(_arg(args, 5), part * S, S)
-    begin, end = _share(H, part, parts, 1)
+    step_k, step_v = _arg(args, 14), _arg(args, 16)
+    queries = _arg(args, 5) + part * (S * 24 + C * 16 + ROWS * Cv) * 4
+    scores = queries + C * 64
+    weights = scores + S * 64
+    sums = weights + S * 4 * ROWS
+    blocks = (G + ROWS - 1) // ROWS
+    begin, end = _share(K * blocks, part, parts, 1)
     for t in range(T):
         low, high = 0, S
         mask = numba.carray(_bytes(_arg(args, 4) + t * _arg(args, 18)), (S,))
@@ -707,36 +720,44 @@ def attention_few(args, part, parts):
                 low += 1
             if high == 0:  # a query that sees nothing takes the mean of everything
                 high = S
-        count = high - low
-        for h in range(begin, end):
-            keys, values = _arg(args, 2) + (h // G) * _arg(args, 15) * 4, _arg(args, 3) + (h // G) * _arg(args, 17) * 4
-            q = _row(_arg(args, 1), t * _arg(args, 12) + h * _arg(args, 13), C)
-            for s in range(count):
-                k = _row(keys, (low + s) * _arg(args, 14), C)
-                dot = f32(0)
-                for c in range(C):
-                    dot += q[c] * k[c]
-                p[s] = dot * scale
-            if _arg(args, 4):
-                for s in range(count):
-                    if not mask[low + s]:
-                        p[s] = f32(-3.0e38)
-            _softmax_row(p, count)
-            out = _row(_arg(args, 0), (t * H + h) * Cv, Cv)
-            for c in range(Cv):
-                out[c] = f32(0)
-            for s in range(0, count - count % 4, 4):
-                w0, w1, w2, w3 = p[s], p[s + 1], p[s + 2], p[s + 3]
-                v0 = _row(values, (low + s) * _arg(args, 16), Cv)
-                v1 = _row(values, (low + s + 1) * _arg(args, 16), Cv)
-                v2 = _row(values, (low + s + 2) * _arg(args, 16), Cv)
-                v3 = _row(values, (low + s + 3) * _arg(args, 16), Cv)
+        low, high = low // ROWS * ROWS, (high + ROWS - 1) // ROWS * ROWS
+        for block in range(begin, end):
+            g, first = block // blocks, block % blocks * ROWS
+            count = min(ROWS, G - first)
+            h = g * G + first
+            turned = _row(queries, 0, C * 16)
+            for i in range(16):
+                if i < count:
+                    q = _row(_arg(args, 1), t * _arg(args, 12) + (h + i) * _arg(args, 13), C)
+                    for c in range(C):
+                        turned[c * 16 + i] = q[c] * scale
+                else:
+                    for c in range(C):
+                        turned[c * 16 + i] = f32(0)
+            keys, values = _arg(args, 2) + g * _arg(args, 15) * 4, _arg(args, 3) + g * _arg(args, 17) * 4
+            for s in range(low, high, ROWS):
+                product_narrow(keys + s * step_k * 4, step_k * 4, 4, queries, 64, scores + s * 64, 64, C)
+            for i in range(ROWS):
+                p = _row(weights, i * S, high)
+                if i >= count:
+                    for s in range(low, high):
+                        p[s] = f32(0)
+                    continue
+                column = _row(scores, i, high * 16)
+                if _arg(args, 4):
+                    for s in range(low, high):
+                        p[s] = column[s * 16] if mask[s] else f32(-3.0e38)
+                else:
+                    for s in range(low, high):
+                        p[s] = column[s * 16]
+                _softmax_row(_row(weights, i * S + low, high - low), high - low)
+            for c in range(0, Cv, PANEL):
+                v = values + (low * step_v + c) * 4
+                product_tile(weights + low * 4, S * 4, 4, v, step_v * 4, sums + c * 4, Cv * 4, high - low)
+            for i in range(count):
+                out, mixed = _row(_arg(args, 0), (t * H + h + i) * Cv, Cv), _row(sums, i * Cv, Cv)
                 for c in range(Cv):
-                    out[c] += w0 * v0[c] + w1 * v1[c] + w2 * v2[c] + w3 * v3[c]
-            for s in range(count - count % 4, count):
-                v = _row(values, (low + s) * _arg(args, 16), Cv)
-                for c in range(Cv):
-                    out[c] += p[s] * v[c]
+                    out[c] = mixed[c]
 
 
 @_kernel

@@ -23,21 +23,57 @@ _ALIGNMENT = 64  # bytes: a line of the cache
 
 
 class CompiledFunction:
-    """A function of arrays, recorded for each set of shapes that it is called with."""
+    """A function of arrays, recorded for each set of shapes that it is called with.
+
+    What it hands back in place of a consumed argument is the same tree of the same arrays from call to call; it may be given
+    to the next call, or be replaced by another tree, but not be changed.
+    """
 
     def __init__(self, function: Callable[..., Any], module: Any, donate: Sequence[int]):
         self._function, self._module, self._donate = function, module, frozenset(donate)
         self._programs: dict[Any, _Program] = {}
         self._turn = threading.Lock()  # programs have memory of their own, which one call at a time may use
+        self._last: dict[int, _Argument] = {}
 
     def __call__(self, *args: Any) -> Any:
-        leaves = [list(_leaves(arg)) for arg in args]
-        key = tuple(tuple(map(_signature, part)) for part in leaves)
         with self._turn:
+            arguments = []
+            for number, arg in enumerate(args):
+                argument = self._last.get(number)
+                if argument is None or not any(arg is tree for tree in argument.trees):
+                    argument = _Argument(arg)
+                arguments.append(argument)
+            key = tuple(argument.signature for argument in arguments)
             program = self._programs.get(key)
             if program is None:
                 program = self._programs[key] = _Program(self._function, self._module, args, self._donate)
-            return program([[x for x in part if _is_array(x)] for part in leaves], args)
+            results, consumed = program(arguments)
+            # A tree that came back is known again when it comes in; others may be written to by their owner
+            self._last = {number: consumed[number] for number in self._donate if number in consumed}
+            return results
+
+
+class _Argument:
+    """An argument taken apart: its arrays, and what a program depends on; `trees` hold these arrays, and are not changed."""
+
+    __slots__ = ("arrays", "signature", "trees")
+
+    def __init__(self, tree: Any):
+        leaves = list(_leaves(tree))
+        self.trees: list[Any] = []
+        self.arrays = [x for x in leaves if _is_array(x)]
+        self.signature = _Signature(tuple(map(_signature, leaves)))
+
+
+class _Signature(tuple):
+    """A tuple that computes its hash once."""
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = super().__hash__()
+            return self._hash
 
 
 def _is_array(x: Any) -> bool:
@@ -90,7 +126,7 @@ class _Program:
         self._arena = np.empty(_lay_out(self._steps, [x.buffer for x in self._fed]) + _ALIGNMENT, np.uint8)
         self._start = -address_of(self._arena) % _ALIGNMENT
         self._views = [self._view(x) for x in self._fed]
-        self._bound: list[np.ndarray] | None = None
+        self._bound: dict[int, _Argument] | None = None
         self._parts = [_Kernels(part, self._address) if part[0].kernel else part for part in _alternating(self._steps)]
 
     def _hand_back(self, recording: Recording, places: dict[tuple[int, str], Recorded]) -> None:
@@ -122,11 +158,12 @@ class _Program:
             for x in named_arrays(part).values() if not isinstance(part, Recorded) else [part]:
                 x.buffer.keep = True
 
-    def __call__(self, leaves: list[list[np.ndarray]], args: Sequence[Any]) -> Any:
-        owned = [x for number, part in enumerate(leaves) if number in self._donate for x in part]
-        fed = [x for number, part in enumerate(leaves) if number not in self._donate for x in part]
-        if self._bound is None or any(a is not b for a, b in zip(owned, self._bound)):
-            self._bind(owned)
+    def __call__(self, arguments: list[_Argument]) -> tuple[Any, dict[int, _Argument]]:
+        """The results, and the consumed arguments that came back as they were, by their number."""
+        consumed = {number: argument for number, argument in enumerate(arguments) if number in self._donate}
+        fed = [x for number, argument in enumerate(arguments) if number not in self._donate for x in argument.arrays]
+        if self._bound is None or any(argument is not self._bound[number] for number, argument in consumed.items()):
+            self._bind(consumed)
         for view, x in zip(self._views, fed):
             view[...] = x
         for part in self._calls:
@@ -138,14 +175,15 @@ class _Program:
                     if result is not out:
                         out[...] = result
         results = tuple(x if done else self._read(part) for part, done, x in self._results)
-        return results if self._is_tuple else results[0]
+        return results if self._is_tuple else results[0], self._handed_back
 
-    def _bind(self, owned: list[np.ndarray]) -> None:
-        """Work on these arrays from now on."""
+    def _bind(self, consumed: dict[int, _Argument]) -> None:
+        """Work on the arrays of these arguments from now on."""
+        owned = [x for argument in consumed.values() for x in argument.arrays]
         self._homes = [
             x if isinstance(x, np.ndarray) and x.flags.c_contiguous and x.flags.writeable else np.array(x) for x in owned
         ]
-        self._bound = owned if all(a is b for a, b in zip(owned, self._homes)) else None
+        self._bound = consumed if all(a is b for a, b in zip(owned, self._homes)) else None
         addresses = np.array([address_of(home) for home in self._homes], np.int64)
         self._calls: list[Any] = []
         for part in self._parts:
@@ -159,6 +197,13 @@ class _Program:
             values = self._read(part)
             done = all(any(x is home for home in self._homes) for x in _leaves(values) if _is_array(x))
             self._results.append((part, done, values if done else None))
+        self._handed_back = {}
+        for number, argument in consumed.items() if self._bound is not None else ():
+            for _, done, tree in self._results:
+                leaves = list(_leaves(tree)) if done else []
+                if len(leaves) == len(argument.arrays) and all(a is b for a, b in zip(leaves, argument.arrays)):
+                    argument.trees.append(tree)
+                    self._handed_back[number] = argument
 
     def _address(self, buffer: Buffer) -> int:
         """Where a buffer lies; for an argument that is written in place, what counts from its beginning."""

@@ -7,6 +7,7 @@ that calls NumPy. `numpy_program.py` lays the buffers out in memory and runs the
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend as contract
-from ..quantized import CodebookArray
+from ..quantized import CodebookArray, hadamard
 from .numpy import REFERENCE, NumpyBackend
 from .numpy_machine import MACHINE
 from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE
@@ -304,7 +305,7 @@ class Recorder(NumpyBackend):
     def to_numpy(self, x):
         raise TypeError("the values of an array are not known while a program is recorded; hand it back as a result instead")
 
-    def copy(self, x):
+    def copy(self, x, rows=None):
         return self.now.copy(self.now.of(x))
 
     def zeros(self, shape, dtype="float32"):
@@ -411,7 +412,7 @@ class Recorder(NumpyBackend):
     def concatenate(self, xs, axis=-1):
         now = self.now
         xs = [now.of(x) for x in xs]
-        if all(x.buffer.array is not None for x in xs) or len({x.dtype for x in xs}) > 1 or xs[0].dtype.itemsize != 4:
+        if all(x.buffer.array is not None for x in xs) or not _is_float(*xs):
             return now.host(f"concatenate-{axis}", lambda *xs: np.concatenate(xs, axis), *xs)
         axis %= xs[0].ndim
         shape = list(xs[0].shape)
@@ -519,8 +520,8 @@ class Recorder(NumpyBackend):
     def matmul(self, x, y):
         now = self.now
         x, y = now.of(x), now.of(y)
-        fits = x.ndim > 1 and y.ndim > 1 and _is_float(x, y) and x.size and y.size and x.shape[-2] <= 16
-        if fits and x.shape[-2] * x.shape[-1] * y.shape[-1] <= 1 << 21:
+        fits = x.ndim > 1 and y.ndim > 1 and _is_float(x, y) and x.size and y.size
+        if fits and x.shape[-2] * x.shape[-1] * y.shape[-1] <= 1 << 21:  # threads of BLAS would then spin beside ours
             leading = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
             P, M, D = x.shape[-2], x.shape[-1], y.shape[-1]
             strides = [_broadcast_steps(part, (*leading, *part.shape[-2:]))[:-2] for part in (x, y)]
@@ -573,28 +574,34 @@ class Recorder(NumpyBackend):
         now = self.now
         x = now.of(x)
         (R, D), bits, group = weight.shape, weight.bits, weight.group
-        if not HAS_LOOKUP or bits not in (2, 4) or D % group or not _is_float(x) or not x.size:
+        if not HAS_LOOKUP or bits not in (2, 4) or D % group or group % (16 * ROWS) or not _is_float(x) or not x.size:
             return self.linear(x, arranged(weight, CodebookArray.dequantize), bias)
-        blocks, norms, codebook = (now.constant(part) for part in arranged(weight, _blocks))
+        blocks, norms, patterns = (now.constant(part) for part in arranged(weight, _blocks))
         x, N, stride = self._rows_of(x)
         parts = MACHINE.parts
-        y = now.new((*x.shape[:-1], blocks.shape[0] * WIDE))
+        y = now.new((*x.shape[:-1], blocks.shape[1] * WIDE))
         rotated = now.new((N * (parts if N < FEW else 1), D))
         tables = now.new((parts * TILE * group * bits * 4,))
-        args = [y, x, blocks, norms, codebook, rotated, tables, N, D, blocks.shape[0], bits, group, stride, 1.0]
-        now.native("packed_linear", y, [x, blocks, norms, codebook], args, False)
+        args = [y, x, blocks, norms, patterns, rotated, tables, N, D, blocks.shape[1], bits, group, stride, 1.0]
+        args.append(self._small_hadamard(group))
+        now.native("packed_linear", y, [x, blocks, norms, patterns], args, False)
         y = y[..., :R]
         return y if bias is None else y + bias
+
+    def _small_hadamard(self, group):
+        """That of 16 numbers, with the scale of the whole group."""
+        return self.now.constant(_scaled_hadamard(group))
 
     def codebook_take(self, weight, indices):
         now, indices = self.now, self.now.contiguous(self.now.of(indices))
         D = weight.norms.shape[1] * weight.group
-        if indices.dtype != np.int32 or not indices.size or weight.bits not in (1, 2, 4):
+        if indices.dtype != np.int32 or not indices.size or weight.group % (16 * ROWS):
             return now.host(f"codebook_take-{id(weight)}", lambda i: weight.take(i), indices)
         codes, codebook = now.constant(weight.codes), now.constant(np.ascontiguousarray(weight.codebook, np.float32))
         norms = now.constant(arranged(weight, _wide_norms))
         out = now.new((*indices.shape, D))
         args = [out, codes, norms, indices, codebook, indices.size, D, weight.bits, weight.group]
+        args.append(self._small_hadamard(weight.group))
         now.native("packed_take", out, [codes, norms, indices, codebook], args, out.size < MUCH // 4)
         return out[..., : weight.shape[1]]
 
@@ -641,8 +648,9 @@ class Recorder(NumpyBackend):
         now = self.now
         q, k, v = now.of(q), now.of(k), now.of(v)
         mask = None if mask is None else now.contiguous(now.of(mask))
+        S, Cv = v.shape[1], v.shape[-1]
         fits = cap is None and _is_float(q, k, v) and all(x.steps[-1] == 1 for x in (q, k, v)) and q.size and k.size
-        if not fits:
+        if not fits or S % ROWS or Cv % PANEL:
             return contract.Backend.attention(self, q, k, v, mask, scale, cap)
         B, T, H, _ = q.shape
         out = now.new((B, T, H, v.shape[-1]))
@@ -655,7 +663,7 @@ class Recorder(NumpyBackend):
         now = self.now
         (T, H, C), (S, K, Cv) = q.shape, v.shape
         parts = MACHINE.parts
-        many = T - T % ROWS if mask is not None and Cv % PANEL == 0 else 0
+        many = T - T % ROWS if mask is not None else 0
         if many:
             width = -(-S // PANEL) * PANEL
             turned, scores = now.new((K, C, width)), now.new((parts, ROWS, width))
@@ -665,9 +673,9 @@ class Recorder(NumpyBackend):
         if many < T:
             out, q = out[many:], q[many:]
             mask = None if mask is None else mask[many:]
-            scores = now.new((parts, S))
+            parts, scratch = MACHINE.parts, S * 24 + C * 16 + ROWS * Cv
             seen, step = (0, 0) if mask is None else (mask, mask.steps[0])
-            args = [out, q, k, v, seen, scores, T - many, H, C, S, K, Cv]
+            args = [out, q, k, v, seen, now.new((parts, scratch)), T - many, H, C, S, K, Cv]
             args += [*q.steps[:2], *k.steps[:2], *v.steps[:2], step, scale]
             now.native(
                 "attention_few", out, [q, k, v] if mask is None else [q, k, v, mask], args, (T - many) * H * S * C < MUCH
@@ -733,15 +741,27 @@ def _panels(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weight.reshape(-1, PANEL, weight.shape[1]).transpose(0, 2, 1))
 
 
+@functools.cache
+def _scaled_hadamard(group: int) -> np.ndarray:
+    return np.ascontiguousarray(hadamard(16) * np.float32(math.sqrt(16 / group)))
+
+
 def _blocks(weight: CodebookArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes [R/WIDE, bytes, WIDE], norms float32 [R/WIDE, groups, WIDE] (0 where filled up) and codebook: WIDE rows side by side."""
+    """A packed matrix as the kernel goes through it, from one end to the other: group by group, WIDE rows side by side.
+
+    Codes [groups, R/WIDE, bytes of a group, WIDE]; norms float32 [groups, R/WIDE, WIDE], 0 where rows are filled up; and what the
+    16 entries of a table take from the codebook for the lower and for the upper index, float32 [2, 16].
+    """
     missing = -weight.codes.shape[0] % WIDE
+    groups = weight.norms.shape[1]
 
     def blocked(x: np.ndarray) -> np.ndarray:
         x = np.pad(x, ((0, missing), (0, 0)))
-        return np.ascontiguousarray(x.reshape(-1, WIDE, x.shape[1]).transpose(0, 2, 1))
+        return np.ascontiguousarray(x.reshape(-1, WIDE, groups, x.shape[1] // groups).transpose(2, 0, 3, 1))
 
-    return blocked(weight.codes), blocked(weight.norms.astype(np.float32)), np.array(weight.codebook, np.float32)
+    codebook, entry = np.asarray(weight.codebook, np.float32), np.arange(16)
+    patterns = codebook[[entry & 3, entry >> 2]] if weight.bits == 2 else np.stack([codebook, codebook])
+    return blocked(weight.codes), blocked(weight.norms.astype(np.float32)), np.ascontiguousarray(patterns)
 
 
 def _wide_norms(weight: CodebookArray) -> np.ndarray:

@@ -125,11 +125,11 @@ def _permute(builder: ir.IRBuilder, table, index):
     return builder.shuffle_vector(*chosen, ir.Constant(_INTS, list(range(LANES))))
 
 
-def _product_tile(rows: int):
-    """The inner kernel of small products: `rows` × PANEL of A·B, kept in registers.
+def _product_tile(rows: int, width: int = PANEL):
+    """The inner kernel of small products: `rows` × `width` of A·B, kept in registers.
 
     Arguments are addresses and byte strides: element (i, k) of A lies at a + i·a_row + k·a_step, row k of B at b + k·b_row and
-    row i of the result at c + i·c_row, each PANEL consecutive floats; then the inner size.
+    row i of the result at c + i·c_row, each `width` consecutive floats; then the inner size.
     """
 
     @intrinsic
@@ -137,7 +137,7 @@ def _product_tile(rows: int):
         def build(context, builder: ir.IRBuilder, signature, args):
             a, a_row, a_step, b, b_row, c, c_row, count = args
             intp = a.type
-            vectors = PANEL // LANES
+            vectors = width // LANES
             kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
             fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
             zero = ir.Constant(_FLOATS, [0.0] * LANES)
@@ -175,3 +175,4 @@ def _product_tile(rows: int):
 
 lookup_1, lookup_tile = _lookup_tile(1), _lookup_tile(TILE)
 product_1, product_tile = _product_tile(1), _product_tile(ROWS)
+product_narrow = _product_tile(ROWS, LANES)

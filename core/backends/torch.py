@@ -46,7 +46,7 @@ class TorchBackend(Backend):
         x = x.detach().cpu()
         return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
-    def copy(self, x):
+    def copy(self, x, rows=None):
         return x.clone()
 
     def zeros(self, shape, dtype="float32"):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import ArraySpec, Backend, Module, ops
+from ...core import ArraySpec, Backend, Module, map_arrays, ops
 from ...core.backend import Array
 from ...core.layers import CausalConv, Linear, ReversibleEmbedding, RMSNorm
 from .. import kv_cache
@@ -232,6 +232,15 @@ class Needle(Module):
         if pool and self.confidence is not None:
             cache["pool"] = new_pool(self.config, backend, batch)
         return cache
+
+    def copy_cache(self, backend: Backend, cache: Cache, length: int) -> Cache:
+        """The same cache after `length` positions, in memory of its own."""
+        layers = []
+        for entry in cache["layers"]:
+            others = map_arrays(backend.copy, {name: x for name, x in entry.items() if name != "kv"})
+            layers.append({**others, "kv": kv_cache.copy(backend, entry["kv"], length)})
+        others = map_arrays(backend.copy, {name: x for name, x in cache.items() if name != "layers"})
+        return {**others, "layers": layers}
 
     def grow_cache(self, cache: Cache, capacity: int) -> Cache:
         """The same cache with room for `capacity` positions (fixed shapes; the dynamic form grows by itself)."""
