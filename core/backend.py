@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -58,6 +59,8 @@ def get_backend(name: str | Backend) -> Backend:
     if importlib.util.find_spec(package) is None:
         raise BackendNotInstalledError(f"backend {name!r} needs {package}, which is not installed: pip install '{install}'")
     try:
+        if name == "numpy" and _numba_is_usable():
+            module = "numpy_compiled"
         backend = importlib.import_module(f".backends.{module}", __package__).BACKEND
     except ImportError as error:
         raise BackendNotInstalledError(
@@ -65,6 +68,12 @@ def get_backend(name: str | Backend) -> Backend:
         ) from error
     _loaded[name] = backend
     return backend
+
+
+def _numba_is_usable() -> bool:
+    """Whether NumPy's programs can be compiled; Numba itself is imported when the first one is."""
+    switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+    return not switched_off and importlib.util.find_spec("numba") is not None
 
 
 def register_arrays(kind: type, backend: Backend) -> None:
@@ -144,7 +153,7 @@ class Backend:
         return tree
 
     def copy(self, x: Array, rows: int | None = None) -> Array:
-        """An array that later in-place writes or donations of `x` do not touch; only the first `rows` of axis 1 need be alike."""
+        """An array that later in-place writes or donations of `x` do not touch; of axis 1, the first `rows` must be alike."""
         return x
 
     # ---- derived: overridden where the framework has something faster ----------------------------------------------------

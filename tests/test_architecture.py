@@ -22,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
 FRAMEWORKS = {"jax", "jaxlib", "torch", "tensorflow", "keras", "openvino", "flax"}
 # The compiled form of the NumPy backend; imported by that backend when Numba is there, never before.
 KERNELS = {"numba", "llvmlite"}
-KERNEL_FILES = "core/backends/numpy_"
+KERNEL_FILES = "core/backends/numpy_compiled/"
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -213,7 +213,7 @@ def test_a_fault_is_found(check: object, source: str) -> None:
     ("check", "name", "source"),
     [
         (early_frameworks, "core/backends/torch.py", "import torch"),
-        (early_frameworks, "core/backends/numpy_kernels.py", "import numba"),
+        (early_frameworks, "core/backends/numpy_compiled/products.py", "import numba"),
         (early_frameworks, "hub/x.py", "def f():\n    import torch"),
         (early_frameworks, "hub/x.py", "if TYPE_CHECKING:\n    import torch"),
         (pickles, "hub/x.py", "np.load(path, allow_pickle=False)\njson.load(file)"),

@@ -59,7 +59,7 @@ def test_data_files_are_shipped() -> None:
 
 @pytest.mark.parametrize("module", modules())
 def test_every_module_imports(module: str) -> None:
-    for optional, needs in (("jax", "jax"), ("torch", "torch"), ("tensorflow", "tensorflow"), ("numpy_", "numba")):
+    for optional, needs in (("jax", "jax"), ("torch", "torch"), ("tensorflow", "tensorflow"), ("numpy_compiled.", "numba")):
         if module.startswith(f"ferrule.core.backends.{optional}") and importlib.util.find_spec(needs) is None:
             pytest.skip(f"{needs} is not installed")
     importlib.import_module(module)

@@ -94,7 +94,7 @@ class JaxBackend(Backend):
 
     def matmul(self, x, y):
         x, y = jnp.asarray(x), jnp.asarray(y)
-        if x.ndim > 2 and x.ndim == y.ndim and x.shape[-1] <= 8:  # many tiny products: XLA fuses sums, not dots
+        if x.ndim > 2 and x.ndim == y.ndim and x.shape[-1] == y.shape[-2] <= 8:  # many tiny products: XLA fuses sums, not dots
             return sum(x[..., k, None] * y[..., None, k, :] for k in range(x.shape[-1]))
         return jnp.matmul(x, y)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 
 import numpy as np
@@ -133,15 +132,4 @@ class NumpyBackend(Backend):
 
 
 REFERENCE = NumpyBackend()  # what other backends are compared with
-
-
-def _best() -> NumpyBackend:
-    """Where Numba is installed programs are compiled; it is imported when the first one is."""
-    if importlib.util.find_spec("numba") is None:
-        return REFERENCE
-    from .numpy_compiled import CompiledNumpyBackend
-
-    return CompiledNumpyBackend()
-
-
-BACKEND = _best()
+BACKEND = REFERENCE

@@ -20,7 +20,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 @pytest.fixture(scope="session")
 def run(backend: Backend) -> Callable[..., Any]:
-    """``run(fn, module, *arrays)`` is ``fn(module, *arrays)``, compiled where that is another way (NumPy) or much faster (JAX)."""
+    """``run(fn, module, *arrays)`` is ``fn(module, *arrays)``, compiled where that matters (NumPy) or saves time (JAX)."""
     if backend.name == "jax" or backend is get_backend("numpy"):
         return lambda fn, module, *arrays: backend.compile(fn, module)(*arrays)
     return lambda fn, module, *arrays: fn(module, *arrays)

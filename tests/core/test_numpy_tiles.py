@@ -21,7 +21,7 @@ import numba, numpy as np
 wanted = json.loads(sys.argv[1])
 real = llvmlite.binding.get_host_cpu_features
 llvmlite.binding.get_host_cpu_features = lambda: {**real(), **wanted}
-from ferrule.core.backends import numpy_tiles as tiles
+from ferrule.core.backends.numpy_compiled import tiles
 llvmlite.binding.get_host_cpu_features = real
 
 assert tiles.HAS_AVX512 == wanted["avx512f"] and tiles.HAS_LOOKUP
@@ -35,7 +35,8 @@ def look_up(codes, tables, norms, out, single):
         for t in range(tables.shape[0]):
             lookup_1(codes.ctypes.data, tables[t].ctypes.data, norms.ctypes.data, out[t].ctypes.data, 0, codes.shape[0], ONE)
     else:
-        lookup_tile(codes.ctypes.data, tables.ctypes.data, norms.ctypes.data, out.ctypes.data, out.shape[1] * 4, codes.shape[0], ONE)
+        step = out.shape[1] * 4
+        lookup_tile(codes.ctypes.data, tables.ctypes.data, norms.ctypes.data, out.ctypes.data, step, codes.shape[0], ONE)
 
 @numba.njit
 def product(a, b, c):

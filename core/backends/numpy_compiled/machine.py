@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .numpy_jit import compiled
+from .jit import compiled
 
 WORDS = 32  # of an instruction
 HEAD = 2  # of which the kernel does not see

@@ -1,276 +1,46 @@
 """Records what a function does to arrays, as instructions for compiled kernels and steps for NumPy.
 
-While a function is recorded its arrays are `Recorded`: a place in a buffer, without values. Slices, transposes and most
-reshapes are only other places in the same buffer and cost nothing when the program runs. What no kernel does becomes a step
-that calls NumPy. `numpy_program.py` lays the buffers out in memory and runs the result.
+What no kernel does becomes a step that calls NumPy. `program.py` lays the result out in memory and runs it.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import backend as contract
-from ..quantized import CodebookArray, hadamard
-from .numpy import REFERENCE, NumpyBackend
-from .numpy_machine import MACHINE
-from .numpy_tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE
+from ... import backend as contract
+from ...errors import ShapeError
+from ...quantized import CodebookArray
+from ..numpy import REFERENCE, NumpyBackend
+from .layouts import arranged, packed_blocks, panels, small_hadamard, wide_norms
+from .machine import MACHINE
+from .recorded import AXES, MUCH, Recorded, Recording, broadcast_steps, is_float, joined_axes, steps_of
+from .tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE
 
-MUCH = 1 << 14  # numbers from which on sharing work out saves more than threads' waiting for each other costs
 FEW = 2 * TILE  # rows of activations below which the rows of a matrix are shared out instead
 SMALL = 1 << 18  # weights of a matrix below which a kernel beats a call of BLAS
-_AXES = 4  # that a kernel loops over, after those that lie side by side are joined
 
 
-class Buffer:
-    """Memory of a program.
-
-    Attributes:
-        nbytes: its size.
-        base: address that the places of its recorded arrays count from.
-        array: its values, where they are known already.
-        leaf: number of the argument that it is, where the caller owns it.
-        version: how often it was written in place.
-    """
-
-    __slots__ = ("array", "base", "keep", "leaf", "nbytes", "offset", "version")
-
-    def __init__(self, nbytes: int, base: int, array: np.ndarray | None = None, leaf: int | None = None):
-        self.nbytes, self.base, self.array, self.leaf = nbytes, base, array, leaf
-        self.version = 0
-        self.offset = -1  # in the arena, once it is planned
-        self.keep = False  # it lives from the first step to the last
+def _require(fit: bool, op: str, *arrays: Any) -> None:
+    """Kernels trust the shapes that they are given."""
+    if not fit:
+        shapes = ", ".join(str(tuple(array.shape)) for array in arrays)
+        raise ShapeError(f"{op} takes arrays whose shapes go together, received {shapes}; see ops.{op}")
 
 
-@dataclass
-class Step:
-    """One instruction, or one call of NumPy.
-
-    Attributes:
-        reads, writes: buffers.
-        kernel: name; None for a call of NumPy.
-        args: of the kernel: integers, and places as (buffer, offset in bytes).
-        alone: one thread does it.
-        call: of NumPy: from the arrays of `inputs` to that of `out`.
-        fresh: `out` is written by this step alone and as a whole.
-    """
-
-    reads: list[Buffer]
-    writes: list[Buffer]
-    kernel: str | None = None
-    args: list[Any] = field(default_factory=list)
-    alone: bool = True
-    call: Callable[..., Any] | None = None
-    inputs: list[Any] = field(default_factory=list)
-    out: Recorded | None = None
-    fresh: bool = True
-
-
-def address_of(array: np.ndarray) -> int:
-    """Where its first element lies."""
-    return array.__array_interface__["data"][0]
-
-
-class Recorded:
-    """An array of a program that is being recorded: where it lies, not what it holds."""
-
-    __slots__ = ("buffer", "view")
-    __array_ufunc__ = None  # NumPy arrays leave arithmetic with it to this class
-
-    def __init__(self, buffer: Buffer, view: np.ndarray):
-        self.buffer = buffer
-        self.view = view  # of its shape and strides, at the buffer's base; never read
-
-    shape = property(lambda self: self.view.shape)
-    dtype = property(lambda self: self.view.dtype)
-    ndim = property(lambda self: self.view.ndim)
-    size = property(lambda self: self.view.size)
-
-    @property
-    def offset(self) -> int:
-        return address_of(self.view) - self.buffer.base
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Strides in elements."""
-        return tuple(n // self.view.itemsize for n in self.view.strides)
-
-    @property
-    def place(self) -> tuple[Buffer, int]:
-        return self.buffer, self.offset
-
-    def __getitem__(self, index: Any) -> Recorded:
-        view = self.view[index]
-        if not isinstance(view, np.ndarray):  # one element
-            index = index if isinstance(index, tuple) else (index,)
-            view = self.view[(*index, None)].reshape(())
-        return Recorded(self.buffer, view)
-
-    def __len__(self) -> int:
-        return len(self.view)
-
-    def _unknown(self, *_: Any) -> Any:
-        raise TypeError("a value that a compiled program computes decides nothing in Python: use ops.where, or an int argument")
-
-    __bool__ = __int__ = __index__ = __float__ = __iter__ = _unknown
-
-    def __neg__(self) -> Recorded:
-        return RECORDER.negative(self)
-
-
-def _operator(name: str, native: str | None = None, swapped: bool = False) -> Callable[[Any, Any], Recorded]:
-    function = getattr(operator, name)
-
-    def apply(self: Recorded, other: Any) -> Any:
-        if not isinstance(other, Recorded | np.ndarray | np.generic | int | float):
-            return NotImplemented
-        a, b = (other, self) if swapped else (self, other)
-        return RECORDER.element_by_element(native, function, a, b)
-
-    return apply
-
-
-for _name, _native in {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "mod": None, "floordiv": None, "pow": None,
-    "and": None, "or": None, "xor": None, "lshift": None, "rshift": None,
-}.items():  # fmt: skip
-    _function = _name + "_" if _name in ("and", "or") else _name
-    setattr(Recorded, f"__{_name}__", _operator(_function, _native))
-    setattr(Recorded, f"__r{_name}__", _operator(_function, _native, swapped=True))
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Recorded, f"__{_name}__", _operator(_name))
-
-
-def _joined(shape: Sequence[int], strides: Sequence[Sequence[int]], axes: int) -> tuple[list[int], list[list[int]]] | None:
-    """Sizes and strides with neighbouring axes joined where they lie side by side in every array; None beyond `axes`.
-
-    Sizes come back with 1s in front, `axes` of them.
-    """
-    sizes: list[int] = []
-    steps: list[list[int]] = [[] for _ in strides]
-    for i in reversed(range(len(shape))):
-        if shape[i] == 1:
-            continue
-        if sizes and all(s[i] == out[0] * sizes[0] for s, out in zip(strides, steps)):
-            sizes[0] *= shape[i]
-            continue
-        sizes.insert(0, shape[i])
-        for s, out in zip(strides, steps):
-            out.insert(0, s[i])
-    if not sizes:  # one element
-        sizes = [1]
-        for out in steps:
-            out.append(1)
-    missing = axes - len(sizes)
-    if missing < 0:
-        return None
-    return [1] * missing + sizes, [[0] * missing + out for out in steps]
-
-
-def _is_float(*arrays: Any) -> bool:
-    return all(array.dtype == np.float32 for array in arrays)
-
-
-class Recording:
-    """The steps of one function, in order."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self._scratch = np.empty(1 << 16, np.uint8)
-        self._known: dict[Any, Recorded] = {}
-        self._constants: dict[int, Recorded] = {}
-
-    def new(self, shape: Sequence[int], dtype: Any = np.float32, leaf: int | None = None) -> Recorded:
-        """An array in a buffer of its own."""
-        dtype = np.dtype(dtype)
-        count = math.prod(shape)
-        nbytes = count * dtype.itemsize
-        if nbytes > self._scratch.size:  # all buffers pretend to lie in the same place
-            self._scratch = np.empty(nbytes, np.uint8)
-        view = self._scratch[:nbytes].view(dtype).reshape(tuple(shape))
-        return Recorded(Buffer(nbytes, address_of(self._scratch), leaf=leaf), view)
-
-    def constant(self, array: np.ndarray) -> Recorded:
-        """An array whose values are known."""
-        known = self._constants.get(id(array))
-        if known is None:
-            low, high = np.lib.array_utils.byte_bounds(array) if array.size else (address_of(array), address_of(array))
-            known = self._constants[id(array)] = Recorded(Buffer(high - low, low, array=array), array)
-        return known
-
-    def of(self, x: Any, dtype: Any = None) -> Recorded:
-        """`x` as a recorded array."""
-        if isinstance(x, Recorded):
-            return x
-        if isinstance(x, int | float) and dtype is not None:
-            key = ("number", float(x), np.dtype(dtype).str)
-            if key not in self._known:
-                self._known[key] = self.constant(np.asarray(x, dtype))
-            return self._known[key]
-        return self.constant(contract.host_array(x))
-
-    def native(self, kernel: str, out: Recorded, reads: Sequence[Any], args: Sequence[Any], alone: bool) -> Recorded:
-        """Adds an instruction; places among `args` are recorded arrays, `out` first."""
-        reads = [x.buffer for x in reads]
-        flat: list[Any] = []
-        for value in args:
-            if isinstance(value, Recorded):
-                flat.append(value.place)
-            elif isinstance(value, float):
-                flat.append(int(np.float64(value).view(np.int64)))
-            else:
-                flat.append(int(value))
-        scratch = [value[0] for value in flat if isinstance(value, tuple) and value[0] not in reads]
-        self.steps.append(Step(reads, list({id(b): b for b in (out.buffer, *scratch)}.values()), kernel, flat, alone))
-        return out
-
-    def host(self, name: str, call: Callable[..., Any], *inputs: Any, into: Recorded | None = None) -> Recorded:
-        """Adds a call of NumPy. `call` takes the arrays; `into` is an array that it writes in place and hands back."""
-        arrays = [x for x in inputs if isinstance(x, Recorded)]
-        if into is None:
-            key = (name, *(self._key(x) for x in inputs))
-            if key in self._known:
-                return self._known[key]
-            if all(x.buffer.array is not None for x in arrays):  # nothing that is not known yet
-                result = np.asarray(call(*(x.view if isinstance(x, Recorded) else x for x in inputs)))
-                self._known[key] = self.constant(result)
-                return self._known[key]
-            with np.errstate(all="ignore"):
-                like = np.asarray(call(*(np.zeros(x.shape, x.dtype) if isinstance(x, Recorded) else x for x in inputs)))
-            out = self.new(like.shape, like.dtype)
-            self._known[key] = out
-        else:
-            out = into
-            out.buffer.version += 1
-        reads = [x.buffer for x in arrays]
-        self.steps.append(Step(reads, [out.buffer], call=call, inputs=list(inputs), out=out, fresh=into is None))
-        return out
-
-    def _key(self, x: Any) -> Any:
-        if not isinstance(x, Recorded):
-            return repr(x)
-        if x.buffer.array is not None and x.size <= 64:
-            return x.view.tobytes(), x.shape, x.dtype.str
-        return id(x.buffer), x.buffer.version, x.offset, x.shape, x.view.strides, x.dtype.str
-
-    def contiguous(self, x: Recorded) -> Recorded:
-        return x if x.view.flags.c_contiguous else self.copy(x)
-
-    def copy(self, x: Recorded, out: Recorded | None = None) -> Recorded:
-        """The same values, in `out` or in an array of its own."""
-        out = self.new(x.shape, x.dtype) if out is None else out
-        joined = _joined(x.shape, [out.steps, x.steps], _AXES) if x.size and x.dtype.itemsize == 4 else None
-        if joined is None:
-            return self.host("copy", lambda a, b: np.copyto(a, b) or a, out, x, into=out)
-        sizes, (to, source) = joined
-        return self.native("copy", out, [x], [out, x, *sizes, *to, *source], x.size < MUCH)
+def _require_attention(q: Recorded, k: Recorded, v: Recorded, mask: Recorded | None) -> None:
+    arrays = [x for x in (q, k, v, mask) if x is not None]
+    if not all(x.ndim == 4 for x in (q, k, v)):
+        _require(False, "attention", *arrays)
+    (B, T, H, C), (S, K) = q.shape, k.shape[1:3]
+    fit = k.shape == (B, S, K, C) and v.shape[:3] == (B, S, K) and K > 0 and H % K == 0
+    if mask is not None:
+        fit = fit and mask.dtype == np.bool_ and mask.shape in ((1, T, S), (B, T, S))
+    _require(fit, "attention", *arrays)
 
 
 class Recorder(NumpyBackend):
@@ -332,10 +102,10 @@ class Recorder(NumpyBackend):
         now = self.now
         if kernel is not None and np.float32 in (getattr(a, "dtype", None), getattr(b, "dtype", None)):
             x, y = now.of(a, np.float32), now.of(b, np.float32)
-            if _is_float(x, y):
+            if is_float(x, y):
                 shape = np.broadcast_shapes(x.shape, y.shape)
-                strides = [_broadcast_steps(part, shape) for part in (x, y)]
-                joined = _joined(shape, [_steps_of(shape), *strides], _AXES)
+                strides = [broadcast_steps(part, shape) for part in (x, y)]
+                joined = joined_axes(shape, [steps_of(shape), *strides], AXES)
                 out = now.new(shape)
                 if joined is not None and out.size:
                     sizes, (_, left, right) = joined
@@ -346,7 +116,7 @@ class Recorder(NumpyBackend):
     def _one(self, kernel, op, x):
         now, x = self.now, self.now.of(x)
         out = now.new(x.shape)
-        joined = _joined(x.shape, [out.steps, x.steps], _AXES) if x.size and _is_float(x) else None
+        joined = joined_axes(x.shape, [out.steps, x.steps], AXES) if x.size and is_float(x) else None
         if joined is None:
             return op(x)
         sizes, (to, source) = joined
@@ -379,9 +149,9 @@ class Recorder(NumpyBackend):
         if np.float32 in (getattr(x, "dtype", None), getattr(y, "dtype", None)) and condition.dtype == np.bool_:
             a, b = now.of(x, np.float32), now.of(y, np.float32)
             shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
-            strides = [_broadcast_steps(part, shape) for part in (condition, a, b)]
-            joined = _joined(shape, [_steps_of(shape), *strides], _AXES)
-            if _is_float(a, b) and joined is not None and 0 not in shape:
+            strides = [broadcast_steps(part, shape) for part in (condition, a, b)]
+            joined = joined_axes(shape, [steps_of(shape), *strides], AXES)
+            if is_float(a, b) and joined is not None and 0 not in shape:
                 out = now.new(shape)
                 sizes, (_, chosen, left, right) = joined
                 args = [out, condition, a, b, *sizes, *chosen, *left, *right]
@@ -412,7 +182,7 @@ class Recorder(NumpyBackend):
     def concatenate(self, xs, axis=-1):
         now = self.now
         xs = [now.of(x) for x in xs]
-        if all(x.buffer.array is not None for x in xs) or not _is_float(*xs):
+        if all(x.buffer.array is not None for x in xs) or not is_float(*xs):
             return now.host(f"concatenate-{axis}", lambda *xs: np.concatenate(xs, axis), *xs)
         axis %= xs[0].ndim
         shape = list(xs[0].shape)
@@ -444,16 +214,16 @@ class Recorder(NumpyBackend):
         now = self.now
         x, indices = now.of(x), now.of(indices)
         axis %= x.ndim
-        if _is_float(x) and indices.dtype == np.int32 and indices.view.flags.c_contiguous and x.size and indices.size:
+        if is_float(x) and indices.dtype == np.int32 and indices.view.flags.c_contiguous and x.size and indices.size:
             if axis == 0 and x.view.flags.c_contiguous:
                 out = now.new((*indices.shape, *x.shape[1:]))
                 D = x.size // x.shape[0]
-                return now.native("take", out, [x, indices], [out, x, indices, indices.size, D], out.size < MUCH)
-            joined = _joined(x.shape[:-1], [x.steps[:-1]], 1)
+                return now.native("take", out, [x, indices], [out, x, indices, indices.size, D, x.shape[0]], out.size < MUCH)
+            joined = joined_axes(x.shape[:-1], [x.steps[:-1]], 1)
             if axis == x.ndim - 1 and indices.ndim == 1 and x.steps[-1] == 1 and joined is not None:
                 out = now.new((*x.shape[:-1], indices.size))
                 ([N], [[stride]]) = joined
-                args = [out, x, indices, N, indices.size, stride]
+                args = [out, x, indices, N, indices.size, stride, x.shape[-1]]
                 return now.native("gather", out, [x, indices], args, out.size < MUCH)
         return now.host(f"take-{axis}", lambda x, i: np.take(x, i, axis), x, indices)
 
@@ -462,9 +232,10 @@ class Recorder(NumpyBackend):
         buffer, rows, index = now.of(buffer), now.of(rows), now.of(index)
         if buffer.buffer.array is not None or not buffer.view.flags.c_contiguous:
             buffer = now.copy(buffer)
-        joined = _joined(rows.shape[2:], [rows.steps[2:]], 1)
+        _require(rows.shape == (buffer.shape[0], *index.shape, *buffer.shape[2:]), "write", buffer, rows, index)
+        joined = joined_axes(rows.shape[2:], [rows.steps[2:]], 1)
         fits = joined is not None and joined[1][0][0] == 1 and rows.size
-        if not fits or not _is_float(buffer, rows) or index.dtype != np.int32 or not index.view.flags.c_contiguous:
+        if not fits or not is_float(buffer, rows) or index.dtype != np.int32 or not index.view.flags.c_contiguous:
             return now.host("write", lambda b, r, i: REFERENCE.write(b, r, i), buffer, rows, index, into=buffer)
         B, S, T = *buffer.shape[:2], rows.shape[1]
         args = [buffer, rows, index, B, S, T, buffer.size // (B * S), *rows.steps[:2]]
@@ -475,18 +246,18 @@ class Recorder(NumpyBackend):
         now, x = self.now, self.now.of(x)
         if not isinstance(start, Recorded):
             return x[:, start : start + size]
-        joined = _joined(x.shape[2:], [x.steps[2:]], 1)
+        joined = joined_axes(x.shape[2:], [x.steps[2:]], 1)
         if x.dtype.itemsize != 4 or start.dtype != np.int32 or joined is None or joined[1][0][0] != 1 or not x.size:
             return now.host(f"rows-{size}", lambda x, start: x[:, int(start) : int(start) + size], x, start)
         out = now.new((x.shape[0], size, *x.shape[2:]), x.dtype)
-        args = [out, x, start, x.shape[0], size, joined[0][0], *x.steps[:2]]
+        args = [out, x, start, x.shape[0], size, joined[0][0], *x.steps[:2], x.shape[1]]
         return now.native("rows", out, [x, start], args, out.size < MUCH)
 
     # ---- reductions ------------------------------------------------------------------------------------------------------
     def _reduce(self, op, x, axis, keepdims):
         now, x = self.now, self.now.of(x)
         axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
-        if not _is_float(x) or not x.size or axes != list(range(axes[0], axes[-1] + 1)):
+        if not is_float(x) or not x.size or axes != list(range(axes[0], axes[-1] + 1)):
             return now.host(f"{op}-{axis}-{keepdims}", lambda x: getattr(REFERENCE, op)(x, axis, keepdims), x)
         x = now.contiguous(x)
         first, last = axes[0], axes[-1] + 1
@@ -509,8 +280,8 @@ class Recorder(NumpyBackend):
 
     def softmax(self, x, axis=-1):
         now, x = self.now, self.now.of(x)
-        joined = _joined(x.shape[:-1], [x.steps[:-1]], 1)
-        if axis % x.ndim != x.ndim - 1 or not _is_float(x) or not x.size or joined is None or x.steps[-1] != 1:
+        joined = joined_axes(x.shape[:-1], [x.steps[:-1]], 1)
+        if axis % x.ndim != x.ndim - 1 or not is_float(x) or not x.size or joined is None or x.steps[-1] != 1:
             return contract.Backend.softmax(self, x, axis)
         out = now.new(x.shape)
         ([N], [[stride]]) = joined
@@ -520,12 +291,14 @@ class Recorder(NumpyBackend):
     def matmul(self, x, y):
         now = self.now
         x, y = now.of(x), now.of(y)
-        fits = x.ndim > 1 and y.ndim > 1 and _is_float(x, y) and x.size and y.size
+        if min(x.ndim, y.ndim) > 1:
+            _require(x.shape[-1] == y.shape[-2], "matmul", x, y)
+        fits = x.ndim > 1 and y.ndim > 1 and is_float(x, y) and x.size and y.size
         if fits and x.shape[-2] * x.shape[-1] * y.shape[-1] <= 1 << 21:  # threads of BLAS would then spin beside ours
             leading = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
             P, M, D = x.shape[-2], x.shape[-1], y.shape[-1]
-            strides = [_broadcast_steps(part, (*leading, *part.shape[-2:]))[:-2] for part in (x, y)]
-            joined = _joined(leading, strides, 1)
+            strides = [broadcast_steps(part, (*leading, *part.shape[-2:]))[:-2] for part in (x, y)]
+            joined = joined_axes(leading, strides, 1)
             if joined is not None:
                 out = now.new((*leading, P, D))
                 ([N], [[a], [b]]) = joined
@@ -538,7 +311,7 @@ class Recorder(NumpyBackend):
 
     def _rows_of(self, x):
         """(array, number of rows, stride between them): the last axis lies side by side."""
-        joined = _joined(x.shape[:-1], [x.steps[:-1]], 1)
+        joined = joined_axes(x.shape[:-1], [x.steps[:-1]], 1)
         if joined is None or x.steps[-1] != 1:
             return self.now.copy(x), x.size // x.shape[-1], x.shape[-1]
         return x, joined[0][0], joined[1][0][0]
@@ -547,9 +320,10 @@ class Recorder(NumpyBackend):
         now = self.now
         x, weight = now.of(x), now.of(weight)
         R, D = weight.shape
+        _require(x.shape[-1:] == (D,), "linear", x, weight)
         known = weight.buffer.array is not None and weight.view.flags.c_contiguous
         N = x.size // D
-        if not x.size or not _is_float(x, weight) or not known or (N >= ROWS and R * D > SMALL):
+        if not x.size or not is_float(x, weight) or not known or (N >= ROWS and R * D > SMALL):
             flat = self.reshape(x, (-1, D))
             y = now.host("linear", lambda x, w: x @ w.T, flat, weight)
             y = self.reshape(y, (*x.shape[:-1], R))
@@ -559,24 +333,21 @@ class Recorder(NumpyBackend):
             now.native("linear_few", y, [x, weight], [y, x, weight, N, D, R, stride], N * R * D < MUCH)
         else:
             x, N, stride = self._rows_of(x)
-            panels = self._layout(weight, _panels)
+            laid = now.constant(arranged(weight.buffer.array, panels))
             wide = -(-R // PANEL) * PANEL
             y = now.new((*x.shape[:-1], wide))
-            now.native("linear", y, [x, panels], [y, x, panels, N, D, wide, stride], N * R * D < MUCH)
+            now.native("linear", y, [x, laid], [y, x, laid, N, D, wide, stride], N * R * D < MUCH)
             y = y[..., :R]
         return y if bias is None else y + bias
-
-    def _layout(self, weight, arrange):
-        """A constant arranged as a kernel reads it, once for each array however many programs use it."""
-        return self.now.constant(arranged(weight.buffer.array, arrange))
 
     def codebook_linear(self, x, weight, bias=None):
         now = self.now
         x = now.of(x)
         (R, D), bits, group = weight.shape, weight.bits, weight.group
-        if not HAS_LOOKUP or bits not in (2, 4) or D % group or group % (16 * ROWS) or not _is_float(x) or not x.size:
+        _require(x.shape[-1:] == (D,), "linear", x, weight)
+        if not HAS_LOOKUP or bits not in (2, 4) or D % group or group % (16 * ROWS) or not is_float(x) or not x.size:
             return self.linear(x, arranged(weight, CodebookArray.dequantize), bias)
-        blocks, norms, patterns = (now.constant(part) for part in arranged(weight, _blocks))
+        blocks, norms, patterns = (now.constant(part) for part in arranged(weight, packed_blocks))
         x, N, stride = self._rows_of(x)
         parts = MACHINE.parts
         y = now.new((*x.shape[:-1], blocks.shape[1] * WIDE))
@@ -590,7 +361,7 @@ class Recorder(NumpyBackend):
 
     def _small_hadamard(self, group):
         """That of 16 numbers, with the scale of the whole group."""
-        return self.now.constant(_scaled_hadamard(group))
+        return self.now.constant(small_hadamard(group))
 
     def codebook_take(self, weight, indices):
         now, indices = self.now, self.now.contiguous(self.now.of(indices))
@@ -598,10 +369,10 @@ class Recorder(NumpyBackend):
         if indices.dtype != np.int32 or not indices.size or weight.group % (16 * ROWS):
             return now.host(f"codebook_take-{id(weight)}", lambda i: weight.take(i), indices)
         codes, codebook = now.constant(weight.codes), now.constant(np.ascontiguousarray(weight.codebook, np.float32))
-        norms = now.constant(arranged(weight, _wide_norms))
+        norms = now.constant(arranged(weight, wide_norms))
         out = now.new((*indices.shape, D))
         args = [out, codes, norms, indices, codebook, indices.size, D, weight.bits, weight.group]
-        args.append(self._small_hadamard(weight.group))
+        args += [self._small_hadamard(weight.group), codes.shape[0]]
         now.native("packed_take", out, [codes, norms, indices, codebook], args, out.size < MUCH // 4)
         return out[..., : weight.shape[1]]
 
@@ -609,7 +380,8 @@ class Recorder(NumpyBackend):
         now = self.now
         z, a, b = now.of(z), now.contiguous(now.of(a)), now.contiguous(now.of(b))
         (m, p), (n, q) = a.shape, b.shape
-        if m % ROWS or p % ROWS or q % PANEL or not _is_float(z, a, b) or not z.size:
+        _require(z.shape[-1:] == (m * n,), "kronecker", z, a, b)
+        if m % ROWS or p % ROWS or q % PANEL or not is_float(z, a, b) or not z.size:
             return contract.Backend.kronecker(self, z, a, b)
         z, N, stride = self._rows_of(z)
         out, half = now.new((*z.shape[:-1], p * q)), now.new((MACHINE.parts, m, q))
@@ -620,10 +392,10 @@ class Recorder(NumpyBackend):
     def rms_norm(self, x, gain=None, eps=1e-6):
         now, x = self.now, self.now.of(x)
         gain = None if gain is None else now.of(gain)
-        joined = _joined(x.shape[:-1], [x.steps[:-1]], 2)
-        fits = _is_float(x) and x.size and x.steps[-1] == 1 and joined is not None
+        joined = joined_axes(x.shape[:-1], [x.steps[:-1]], 2)
+        fits = is_float(x) and x.size and x.steps[-1] == 1 and joined is not None
         if gain is not None:
-            fits = fits and _is_float(gain) and gain.view.flags.c_contiguous
+            fits = fits and is_float(gain) and gain.view.flags.c_contiguous
             fits = fits and gain.shape == x.shape[x.ndim - gain.ndim :]
         if not fits:
             return contract.Backend.rms_norm(self, x, gain, eps)
@@ -638,7 +410,7 @@ class Recorder(NumpyBackend):
         x, cos, sin = now.of(x), now.contiguous(now.of(cos)), now.contiguous(now.of(sin))
         T, half = x.shape[1] if x.ndim == 4 else 0, x.shape[-1] // 2
         fits = x.ndim == 4 and x.shape[0] == 1 and cos.shape == sin.shape == (T, 1, half)
-        if not fits or not _is_float(x, cos, sin) or x.steps[-1] != 1 or not x.size:
+        if not fits or not is_float(x, cos, sin) or x.steps[-1] != 1 or not x.size:
             return contract.Backend.rotary(self, x, cos, sin)
         out = now.new(x.shape)
         args = [out, x, cos, sin, *x.shape[1:], *x.steps[1:3]]
@@ -648,8 +420,9 @@ class Recorder(NumpyBackend):
         now = self.now
         q, k, v = now.of(q), now.of(k), now.of(v)
         mask = None if mask is None else now.contiguous(now.of(mask))
+        _require_attention(q, k, v, mask)
         S, Cv = v.shape[1], v.shape[-1]
-        fits = cap is None and _is_float(q, k, v) and all(x.steps[-1] == 1 for x in (q, k, v)) and q.size and k.size
+        fits = cap is None and is_float(q, k, v) and all(x.steps[-1] == 1 for x in (q, k, v)) and q.size and k.size
         if not fits or S % ROWS or Cv % PANEL:
             return contract.Backend.attention(self, q, k, v, mask, scale, cap)
         B, T, H, _ = q.shape
@@ -685,8 +458,9 @@ class Recorder(NumpyBackend):
         now = self.now
         x, taps = now.contiguous(now.of(x)), now.contiguous(now.of(taps))
         B, rows, D = x.shape
+        _require(taps.shape[1:] == (D,), "causal_conv", x, taps)
         T = rows - (taps.shape[0] - 1) * dilation
-        if not _is_float(x, taps) or B * T * D == 0:
+        if not is_float(x, taps) or B * T * D == 0:
             return contract.Backend.causal_conv(self, x, taps, dilation)
         out = now.new((B, T, D))
         args = [out, x, taps, B, T, D, taps.shape[0], dilation]
@@ -696,7 +470,7 @@ class Recorder(NumpyBackend):
         now = self.now
         x = now.contiguous(now.of(logits))
         size = x.shape[-1]
-        if not _is_float(x) or size > 8 or size != x.shape[-2] or not x.size:
+        if not is_float(x) or size > 8 or size != x.shape[-2] or not x.size:
             return contract.Backend.sinkhorn(self, x, iterations)
         out, scratch = now.new(x.shape), now.new((MACHINE.parts, 16))
         N = x.size // (size * size)
@@ -708,61 +482,3 @@ for _op in ("log", "sin", "cos", "tanh", "erf", "abs", "round", "remainder", "bi
 
 RECORDER = Recorder()
 contract.register_arrays(Recorded, RECORDER)
-
-
-def _steps_of(shape: Sequence[int]) -> list[int]:
-    """Strides in elements of a contiguous array."""
-    steps, step = [], 1
-    for n in reversed(shape):
-        steps.insert(0, step)
-        step *= n
-    return steps
-
-
-def _broadcast_steps(x: Recorded, shape: Sequence[int]) -> list[int]:
-    missing = len(shape) - x.ndim
-    return [0] * missing + [step if n == wide else 0 for n, step, wide in zip(x.shape, x.steps, shape[missing:])]
-
-
-_arranged: dict[tuple[int, Callable], tuple[Any, Any]] = {}
-
-
-def arranged(source: Any, arrange: Callable[[Any], Any]) -> Any:
-    """`arrange(source)`, computed once as long as the source lives."""
-    key = (id(source), arrange)
-    if key not in _arranged:
-        _arranged[key] = (source, arrange(source))
-    return _arranged[key][1]
-
-
-def _panels(weight: np.ndarray) -> np.ndarray:
-    """[R, D] -> [R/PANEL, D, PANEL], filled up with zeros."""
-    weight = np.pad(weight, ((0, -weight.shape[0] % PANEL), (0, 0)))
-    return np.ascontiguousarray(weight.reshape(-1, PANEL, weight.shape[1]).transpose(0, 2, 1))
-
-
-@functools.cache
-def _scaled_hadamard(group: int) -> np.ndarray:
-    return np.ascontiguousarray(hadamard(16) * np.float32(math.sqrt(16 / group)))
-
-
-def _blocks(weight: CodebookArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A packed matrix as the kernel goes through it, from one end to the other: group by group, WIDE rows side by side.
-
-    Codes [groups, R/WIDE, bytes of a group, WIDE]; norms float32 [groups, R/WIDE, WIDE], 0 where rows are filled up; and what the
-    16 entries of a table take from the codebook for the lower and for the upper index, float32 [2, 16].
-    """
-    missing = -weight.codes.shape[0] % WIDE
-    groups = weight.norms.shape[1]
-
-    def blocked(x: np.ndarray) -> np.ndarray:
-        x = np.pad(x, ((0, missing), (0, 0)))
-        return np.ascontiguousarray(x.reshape(-1, WIDE, groups, x.shape[1] // groups).transpose(2, 0, 3, 1))
-
-    codebook, entry = np.asarray(weight.codebook, np.float32), np.arange(16)
-    patterns = codebook[[entry & 3, entry >> 2]] if weight.bits == 2 else np.stack([codebook, codebook])
-    return blocked(weight.codes), blocked(weight.norms.astype(np.float32)), np.ascontiguousarray(patterns)
-
-
-def _wide_norms(weight: CodebookArray) -> np.ndarray:
-    return np.ascontiguousarray(weight.norms, np.float32)

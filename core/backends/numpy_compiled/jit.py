@@ -19,7 +19,7 @@ def _folder() -> str | None:
     """Where compiled kernels are kept: one folder for each version of their source. Numba itself only looks at one file."""
     root = os.environ.get("FERRULE_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "ferrule")
     source = hashlib.sha256(numba.__version__.encode())
-    for file in sorted(Path(__file__).parent.glob("numpy_*.py")):
+    for file in sorted(Path(__file__).parent.glob("*.py")):
         source.update(file.read_bytes())
     folder = os.path.join(root, "numba", source.hexdigest()[:16])
     try:
@@ -44,3 +44,23 @@ def compiled(signature: str) -> Callable[[Callable], Any]:
             numba.config.CACHE_DIR = users
 
     return decorate
+
+
+f32, i32 = numba.float32, numba.int32
+ADDRESS: dict[str, int] = {}  # of every kernel, by name
+
+
+def kernel_of(function: Callable, name: str = "") -> Any:
+    """Compile a kernel: one instruction of a recorded program (`program.py`).
+
+    It gets the address of its arguments and which part of the work it is to do: threads run a program side by side, each doing
+    its part, `part` of `parts`, of an instruction.
+    """
+    kernel = compiled("void(intp, intp, intp)")(function)
+    ADDRESS[name or function.__name__] = kernel.address
+    return kernel
+
+
+def inline(function: Callable) -> Any:
+    """A function for kernels to call."""
+    return numba.njit(inline="never", **OPTIONS)(function)

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..module import map_arrays, named_arrays
-from .numpy_kernels import ADDRESS
-from .numpy_machine import MACHINE, WORDS
-from .numpy_recorder import RECORDER, Buffer, Recorded, Recording, Step, address_of
+from ...module import map_arrays, named_arrays
+from . import blocks, elementwise, products  # noqa: F401  their kernels, by name
+from .jit import ADDRESS
+from .machine import MACHINE, WORDS
+from .recorded import Buffer, Recorded, Recording, Step, address_of
+from .recorder import RECORDER
 
 _ALIGNMENT = 64  # bytes: a line of the cache
 

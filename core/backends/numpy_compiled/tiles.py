@@ -1,7 +1,7 @@
 """The innermost loops of the NumPy backend's kernels, as LLVM vectors that stay in registers.
 
 Numba compiles loops well but cannot keep a block of sums in registers or look a table up inside one. These two functions do;
-they take addresses, so their callers in `numpy_kernels.py` see to shapes and bounds.
+they take addresses, so their callers in `products.py` and `blocks.py` see to shapes and bounds.
 """
 
 from __future__ import annotations

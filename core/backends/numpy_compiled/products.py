@@ -1,0 +1,231 @@
+"""Kernels of products.
+
+The product with a packed matrix uses tables: two 2-bit indices (or one 4-bit index) choose one of 16 sums, which a register
+can hold, so 32 weights cost one look-up and one addition (Wei et al. 2024, "T-MAC"). Everything stays float32.
+"""
+
+from __future__ import annotations
+
+import numba
+
+from .jit import f32, i32, inline, kernel_of
+from .memory import arg, ints, number, octets, row, share, within
+from .tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_1, product_narrow, product_tile
+
+
+@kernel_of
+def matmul(args, part, parts):
+    """out [N, P, D], a, b, N, P, M, D, strides of a (N, P, M) and of b (N, M, D): small products, rows shared out."""
+    N, P, M, D = arg(args, 3), arg(args, 4), arg(args, 5), arg(args, 6)
+    step_a, step_b, step = arg(args, 9), arg(args, 11), arg(args, 12)
+    begin, end = share(N * P, part, parts, 1)
+    for r in range(begin, end):
+        n, p = r // P, r % P
+        out = row(arg(args, 0), r * D, D)
+        a = row(arg(args, 1), n * arg(args, 7) + p * arg(args, 8), M * step_a + 1)
+        first = n * arg(args, 10)
+        if step == 1:  # rows of b side by side
+            for m in range(M):
+                value, b = a[m * step_a], row(arg(args, 2), first + m * step_b, D)
+                if m == 0:
+                    for d in range(D):
+                        out[d] = value * b[d]
+                else:
+                    for d in range(D):
+                        out[d] += value * b[d]
+        else:
+            for d in range(D):
+                b = row(arg(args, 2), first + d * step, M * step_b + 1)
+                total = f32(0)
+                if step_a == 1 and step_b == 1:
+                    for m in range(M):
+                        total += a[m] * b[m]
+                else:
+                    for m in range(M):
+                        total += a[m * step_a] * b[m * step_b]
+                out[d] = total
+
+
+@kernel_of
+def linear_few(args, part, parts):
+    """out [N, R], x, weight [R, D], N, D, R, stride of x: for few rows of x; those of the weight are shared out."""
+    N, D, R = arg(args, 3), arg(args, 4), arg(args, 5)
+    begin, end = share(R, part, parts, 1)
+    for n in range(N):
+        x, out = row(arg(args, 1), n * arg(args, 6), D), row(arg(args, 0), n * R, R)
+        for r in range(begin, end):
+            weight = row(arg(args, 2), r * D, D)
+            total = f32(0)
+            for i in range(D):
+                total += x[i] * weight[i]
+            out[r] = total
+
+
+@kernel_of
+def linear(args, part, parts):
+    """out [N, R], x, panels [R/PANEL, D, PANEL], N, D, R by PANEL, stride of x: the rows of x are shared out."""
+    N, D, R, stride = arg(args, 3), arg(args, 4), arg(args, 5), arg(args, 6)
+    begin, end = share(N, part, parts, ROWS)
+    for n in range(begin, end - end % ROWS if end == N else end, ROWS):
+        for r in range(0, R, PANEL):
+            x, panel, out = arg(args, 1) + n * stride * 4, arg(args, 2) + r * D * 4, arg(args, 0) + (n * R + r) * 4
+            product_tile(x, stride * 4, 4, panel, PANEL * 4, out, R * 4, D)
+    if end == N and begin < end:
+        for n in range(N - N % ROWS, N):
+            for r in range(0, R, PANEL):
+                x, panel, out = arg(args, 1) + n * stride * 4, arg(args, 2) + r * D * 4, arg(args, 0) + (n * R + r) * 4
+                product_1(x, stride * 4, 4, panel, PANEL * 4, out, R * 4, D)
+
+
+@kernel_of
+def kronecker(args, part, parts):
+    """out [N, p·q], z [N, m·n], a [m, p], b [n, q], scratch [parts, m, q], N, m, p, n, q, stride of z.
+
+    Aᵀ·Z·B for each row of z; m and p by ROWS, q by PANEL.
+    """
+    N, m, p, n, q = arg(args, 5), arg(args, 6), arg(args, 7), arg(args, 8), arg(args, 9)
+    half = arg(args, 4) + part * m * q * 4
+    begin, end = share(N, part, parts, 1)
+    for k in range(begin, end):
+        z, y = arg(args, 1) + k * arg(args, 10) * 4, arg(args, 0) + k * p * q * 4
+        for i in range(0, m, ROWS):  # half = Z·B
+            for j in range(0, q, PANEL):
+                product_tile(z + i * n * 4, n * 4, 4, arg(args, 3) + j * 4, q * 4, half + (i * q + j) * 4, q * 4, n)
+        for i in range(0, p, ROWS):  # y = Aᵀ·half
+            for j in range(0, q, PANEL):
+                product_tile(arg(args, 2) + i * 4, 4, p * 4, half + j * 4, q * 4, y + (i * q + j) * 4, q * 4, m)
+
+
+@inline
+def _hadamard(address, count, group, small, out):
+    """Each group of a row of `count` floats times the orthonormal Hadamard matrix.
+
+    The matrix is a Kronecker product: 16 neighbours are multiplied with `small` [16, 16], which holds the whole scale; what is
+    farther apart goes by butterflies.
+    """
+    for start in range(0, count, 16 * ROWS):
+        product_narrow(address + start * 4, 64, 4, small, 64, out + start * 4, 64, 16)
+    for start in range(0, count, group):
+        width = 16
+        while width < group:
+            for i in range(start, start + group, 2 * width):
+                left, right = row(out, i, width), row(out, i + width, width)
+                for j in range(width):
+                    a, b = left[j], right[j]
+                    left[j] = a + b
+                    right[j] = a - b
+            width *= 2
+
+
+@inline
+def _fill_tables(address, count, patterns, bits, out):
+    """Sums that the indices of `count` bytes of a row can choose between, float32 [2·count, 16]."""
+    low, high = row(patterns, 0, 16), row(patterns, 16, 16)
+    if bits == 2:
+        x = row(address, 0, 4 * count)
+        for p in range(2 * count):
+            a, b = x[2 * p], x[2 * p + 1]
+            table = row(out, p * 16, 16)
+            for i in range(16):
+                table[i] = low[i] * a + high[i] * b
+    else:
+        x = row(address, 0, 2 * count)
+        for p in range(2 * count):
+            a = x[p]
+            table = row(out, p * 16, 16)
+            for i in range(16):
+                table[i] = low[i] * a
+
+
+@inline
+def _packed_rows(x, N, D, blocks, first, last, norms, patterns, bits, group, tables, out, R, one):
+    """N rows of `packed_linear`, blocks first … last-1 of its columns; x is rotated."""
+    count = group * bits // 8
+    groups, height = D // group, R // WIDE
+    n = 0
+    while n < N:
+        tile = TILE if N - n >= TILE else 1
+        for t in range(tile):
+            y = row(out, (n + t) * R + first * WIDE, (last - first) * WIDE)
+            for r in range(y.size):
+                y[r] = f32(0)
+        for g in range(groups):  # the sums of a tile stay in the nearest cache while its groups go by
+            for t in range(tile):
+                _fill_tables(x + ((n + t) * D + g * group) * 4, count, patterns, bits, tables + t * 2 * count * 64)
+            for r in range(first, last):
+                place = blocks + (g * height + r) * count * WIDE
+                scale = norms + (g * height + r) * WIDE * 4
+                sums = out + (n * R + r * WIDE) * 4
+                if tile == TILE:
+                    lookup_tile(place, tables, scale, sums, R * 4, count, one)
+                else:
+                    lookup_1(place, tables, scale, sums, R * 4, count, one)
+        n += tile
+
+
+def packed_linear(args, part, parts):
+    """Product of x [N, D] with a packed matrix.
+
+    out [N, R·WIDE], x, blocks uint8 [D/group, R, group·bits/8, WIDE], norms float32 [D/group, R, WIDE], patterns [2, 16],
+    rotated, tables, N, D, R, bits, group, stride of x, 1.0, Hadamard matrix [16, 16]. With few rows of x (less than two tiles)
+    the rows of the matrix are shared out, else those of x.
+    """
+    N, D, R, bits, group = arg(args, 7), arg(args, 8), arg(args, 9), arg(args, 10), arg(args, 11)
+    tables = arg(args, 6) + part * TILE * group * bits * 16
+    few = N < 2 * TILE
+    begin, end, first, last = 0, N, 0, R
+    rotated = arg(args, 5)
+    if few:
+        first, last = share(R, part, parts, 1)
+        rotated += part * N * D * 4
+    else:
+        begin, end = share(N, part, parts, TILE)
+        rotated += begin * D * 4
+    for n in range(begin, end):
+        _hadamard(arg(args, 1) + n * arg(args, 12) * 4, D, group, arg(args, 14), rotated + (n - begin) * D * 4)
+    out = arg(args, 0) + begin * R * WIDE * 4
+    _packed_rows(
+        rotated,
+        end - begin,
+        D,
+        arg(args, 2),
+        first,
+        last,
+        arg(args, 3),
+        arg(args, 4),
+        bits,
+        group,
+        tables,
+        out,
+        R * WIDE,
+        f32(number(args, 13)),
+    )
+
+
+if HAS_LOOKUP:  # the instructions that it is made of exist
+    kernel_of(packed_linear)
+
+
+@kernel_of
+def packed_take(args, part, parts):
+    """out [N, D], codes uint8 [R, D·bits/8], norms float32 [R, D/group], index int32 [N], codebook, N, D, bits, group,
+    Hadamard matrix [16, 16], R: unpacked rows.
+    """
+    N, D, bits, group = arg(args, 5), arg(args, 6), arg(args, 7), arg(args, 8)
+    index = numba.carray(ints(arg(args, 3)), (N,))
+    codebook = row(arg(args, 4), 0, 1 << bits)
+    count, mask = 8 // bits, (1 << bits) - 1
+    begin, end = share(N, part, parts, 1)
+    for n in range(begin, end):
+        out = row(arg(args, 0), n * D, D)
+        place = within(index[n], arg(args, 10))
+        codes = numba.carray(octets(arg(args, 1) + place * (D // count)), (D // count,))
+        norms = row(arg(args, 2), place * (D // group), D // group)
+        for i in range(D // count):
+            code = i32(codes[i])
+            for j in range(count):
+                out[i * count + j] = codebook[(code >> (j * bits)) & mask]
+        for g in range(D // group):
+            for i in range(g * group, (g + 1) * group):
+                out[i] *= norms[g]
+        _hadamard(arg(args, 0) + n * D * 4, D, group, arg(args, 9), arg(args, 0) + n * D * 4)
