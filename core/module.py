@@ -166,13 +166,19 @@ def unflatten(structure: Any, leaves: list[Array]) -> Any:
     return _map(structure, lambda _, __: next(remaining), "")
 
 
-def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend = "numpy") -> Any:
+def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend = "numpy", dtype: str | None = None) -> Any:
     """A copy of the tree with its arrays taken from `arrays` by path and moved to the backend.
 
     A value may be a quantised array (a `Module` with a shape): it stands in for the float array of that path.
 
+    Args:
+        arrays: by path. Something that has a shape, a dtype and `__array__` stands for an array that is made when its turn
+            comes, so they need not be in memory together.
+        dtype: element type of all floats. Without it float64 becomes that of its place, and other floats keep theirs.
+
     Raises:
-        ShapeError: names are missing, unknown or of another shape; the message lists them.
+        ShapeError: names are missing, unknown, of another shape, or integers where floats belong and the other way round;
+            the message lists them.
     """
     backend = get_backend(backend)
     wanted = named_arrays(tree)
@@ -183,10 +189,25 @@ def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend =
         for name, spec in wanted.items()
         if name in arrays and tuple(arrays[name].shape) != tuple(spec.shape)
     ]
+    problems += [
+        f"{name} holds {arrays[name].dtype}, expected {spec.dtype}"
+        for name, spec in wanted.items()
+        if name in arrays and ("float" in str(arrays[name].dtype)) != ("float" in str(spec.dtype))
+    ]
     if problems:
         shown = "; ".join(problems[:12]) + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
         raise ShapeError(f"the arrays do not fit {type(tree).__name__}: {shown}")
-    return _map(tree, lambda name, _: map_arrays(backend.asarray, arrays[name]), "")
+
+    def place(name: str, spec: Array) -> Any:
+        array = arrays[name]
+        if isinstance(array, Module):
+            return map_arrays(backend.asarray, array)
+        if not _is_array(array):
+            array = np.asarray(array)
+        wanted = spec.dtype if "float" not in str(spec.dtype) or str(array.dtype).endswith("float64") else None
+        return backend.asarray(array, dtype if dtype is not None and "float" in str(spec.dtype) else wanted)
+
+    return _map(tree, place, "")
 
 
 def initialize(tree: Any, seed: int, backend: str | Backend = "numpy") -> Any:

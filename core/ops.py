@@ -248,6 +248,11 @@ def argmax(x: Array, axis: int = -1) -> Array:
     return backend_of(x).argmax(x, axis)
 
 
+def top_k(x: Array, k: int) -> tuple[Array, Array]:
+    """The k largest values of the last axis, descending, and their places, int32: both [..., k]."""
+    return backend_of(x).top_k(x, k)
+
+
 def logsumexp(x: Array, axis: int | tuple[int, ...] = -1, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) without overflow."""
     return backend_of(x).logsumexp(x, axis, keepdims)

@@ -2,6 +2,7 @@
 
     ModelError
     ├── WeightsError          a weights file is missing, truncated, tampered with or of another format
+    ├── ConfigError           a model's configuration is incomplete, contradicts itself or asks for what is not supported
     ├── TokenizerError        a tokenizer cannot be built, or a text cannot be encoded
     ├── GrammarError          a grammar does not compile
     ├── ConstraintError       a token was committed that the constraint does not allow
@@ -19,6 +20,10 @@ class ModelError(Exception):
 
 class WeightsError(ModelError):
     """A weights file is missing, truncated, tampered with or of another format."""
+
+
+class ConfigError(ModelError):
+    """A model's configuration is incomplete, contradicts itself or asks for what is not supported."""
 
 
 class TokenizerError(ModelError):

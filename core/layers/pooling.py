@@ -64,7 +64,7 @@ def _pool_axis(x: Array, axis: int, n: int) -> Array:
     starts, ends = i * length // n, -(-(i + 1) * length // n)
     position = np.arange(length)
     inside = (position >= starts[:, None]) & (position < ends[:, None])
-    weights = (inside / (ends - starts)[:, None]).astype(np.float32)
+    weights = (inside / (ends - starts)[:, None]).astype(np.float64)
     last = len(x.shape) - 1
     order = [a for a in range(last + 1) if a != axis] + [axis]
     pooled = ops.linear(ops.transpose(x, order), ops.asarray(weights, like=x, dtype=x.dtype))

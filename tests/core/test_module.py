@@ -323,3 +323,19 @@ def test_a_custom_layer_on_every_backend(backend: Backend) -> None:
     for result in (eager, compiled):
         assert result.dtype == np.float32
         np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_element_types_of_loaded_arrays() -> None:
+    """Double precision would slow down everything that it meets, and integers are no weights."""
+
+    class Scale(Module):
+        def __init__(self) -> None:
+            self.gain = ArraySpec((3,))
+            self.order = ArraySpec((3,), dtype="int32")
+
+    order = np.arange(3, dtype=np.int32)
+    loaded = load_arrays(Scale(), {"gain": np.ones(3), "order": order})
+    assert loaded.gain.dtype == np.float32
+    assert load_arrays(Scale(), {"gain": np.ones(3, np.float16), "order": order}).gain.dtype == np.float16
+    with pytest.raises(ShapeError, match=r"gain holds int64, expected float32; order holds float32, expected int32"):
+        load_arrays(Scale(), {"gain": np.arange(3), "order": np.ones(3, np.float32)})

@@ -1,0 +1,90 @@
+"""Gemma 1, 2 and 3 (Gemma Team 2024, 2024, 2025): text models; FunctionGemma has the architecture of Gemma 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..transformer.blocks import SandwichBlock
+from ..transformer.config import ACTIVATIONS, DecoderConfig, Fields, common, windows_of
+from ..transformer.decoder import Decoder
+
+
+def _gemma(fields: Fields, **changes: Any) -> DecoderConfig:
+    """What all of them share: zero-centred gains, scaled and tied embeddings, a gated GELU."""
+    activation = "hidden_activation" if "hidden_activation" in fields else "hidden_act"
+    name = fields.choice(activation, {**ACTIVATIONS, "gelu": "gelu"}, "gelu_pytorch_tanh")  # the first configs said "gelu"
+    bias = fields.flag("attention_bias", False)
+    head_dim = fields.count("head_dim", 256)
+    return common(
+        fields,
+        **{
+            "activation": name,
+            "qkv_bias": bias,
+            "out_bias": bias,
+            "head_dim": head_dim,
+            "rotated": head_dim,
+            "scale": head_dim**-0.5,
+            "zero_centred": True,
+            "embedding_scale": fields.count("hidden_size") ** 0.5,
+            "tied": fields.flag("tie_word_embeddings", True),
+            **changes,
+        },
+    )
+
+
+class Gemma(Decoder):
+    architectures = ("GemmaForCausalLM",)
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        return _gemma(fields)
+
+
+class Gemma2(Decoder):
+    """Every other layer has a window; attention scores and logits have soft caps."""
+
+    architectures = ("Gemma2ForCausalLM",)
+    block = SandwichBlock
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        layers = fields.count("num_hidden_layers")
+        if "layer_types" in fields:
+            windows = windows_of(fields)
+        else:
+            windows = tuple(0 if layer % 2 else fields.count("sliding_window") for layer in range(layers))
+        return _gemma(
+            fields,
+            windows=windows,
+            scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
+            attention_cap=fields.optional_number("attn_logit_softcapping"),
+            logit_cap=fields.optional_number("final_logit_softcapping"),
+        )
+
+
+class Gemma3(Decoder):
+    """Five layers with a window and slow positions of their own, then one that sees everything."""
+
+    architectures = ("Gemma3ForCausalLM",)
+    block = SandwichBlock
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        layers = fields.count("num_hidden_layers")
+        if "layer_types" in fields:
+            windows = windows_of(fields)
+        else:
+            every = fields.count("sliding_window_pattern", 6)
+            windows = tuple(fields.count("sliding_window") if (layer + 1) % every else 0 for layer in range(layers))
+        everywhere, nearby = fields.rope(1e6, "full_attention"), fields.rope(1e4, "sliding_attention")
+        if "rope_parameters" not in fields:  # older configs: the window's base has a name of its own, and no scaling
+            nearby = type(nearby)(fields.number("rope_local_base_freq", 1e4))
+        return _gemma(
+            fields,
+            windows=windows,
+            ropes=tuple(nearby if window else everywhere for window in windows),
+            scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
+            attention_cap=fields.optional_number("attn_logit_softcapping"),
+            logit_cap=fields.optional_number("final_logit_softcapping"),
+            qk_norm=True,
+        )

@@ -1,0 +1,24 @@
+"""Granite 3 and 4 dense models (IBM): Llama with factors on embeddings, attention, residuals and logits."""
+
+from __future__ import annotations
+
+from ..transformer.config import DecoderConfig, Fields, common
+from ..transformer.decoder import Decoder
+
+
+class Granite(Decoder):
+    architectures = ("GraniteForCausalLM",)
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        bias = fields.flag("attention_bias", False)
+        return common(
+            fields,
+            qkv_bias=bias,
+            out_bias=bias,
+            mlp_bias=fields.flag("mlp_bias", False),
+            scale=fields.number("attention_multiplier", 1.0),
+            embedding_scale=fields.number("embedding_multiplier", 1.0),
+            residual_scale=fields.number("residual_multiplier", 1.0),
+            logit_scale=1.0 / fields.number("logits_scaling", 1.0),
+        )

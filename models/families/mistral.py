@@ -1,0 +1,15 @@
+"""Mistral 7B and its successors (Jiang et al. 2023): Llama with a sliding window in the first version."""
+
+from __future__ import annotations
+
+from ..transformer.config import DecoderConfig, Fields, common
+from ..transformer.decoder import Decoder
+
+
+class Mistral(Decoder):
+    architectures = ("MistralForCausalLM",)
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        window = fields.count("sliding_window") if "sliding_window" in fields else 0
+        return common(fields, windows=(window,) * fields.count("num_hidden_layers"))

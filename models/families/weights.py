@@ -1,0 +1,101 @@
+"""What checkpoints call the arrays of a decoder, both ways, and loading and saving by these names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...core import Backend, load_arrays, named_arrays, ops
+from ..errors import WeightsError
+from ..transformer.decoder import Decoder
+
+_EXPERTS = re.compile(r"(layers\.\d+\.mlp)\.(gate_proj|up_proj|down_proj)$")
+
+
+def checkpoint_name(name: str) -> str:
+    """The checkpoint's name of our array; with ``*`` for an expert's number where ours holds all of them.
+
+    >>> checkpoint_name("layers.0.input_layernorm.gain")
+    'model.layers.0.input_layernorm.weight'
+    >>> checkpoint_name("layers.0.mlp.gate_proj")
+    'model.layers.0.mlp.experts.*.gate_proj.weight'
+    """
+    if name == "embed_tokens.reverse_weight":
+        return "lm_head.weight"
+    name = re.sub(r"\.gain$", ".weight", name)
+    return "model." + _EXPERTS.sub(r"\1.experts.*.\2.weight", name)
+
+
+class _Renamed(Mapping[str, np.ndarray]):
+    """A checkpoint under our names. Each array is read when it is asked for."""
+
+    def __init__(self, model: Decoder, checkpoint: Mapping[str, np.ndarray]):
+        self._checkpoint = checkpoint
+        self._names: dict[str, list[str]] = {}
+        missing: list[str] = []
+        for ours, spec in named_arrays(model).items():
+            theirs = checkpoint_name(ours)
+            names = [theirs.replace("*", str(e)) for e in range(spec.shape[0])] if "*" in theirs else [theirs]
+            missing += [name for name in names if name not in checkpoint]
+            self._names[ours] = names
+        known = {name for names in self._names.values() for name in names}
+        # A tied head may be there under its own name as well; older checkpoints hold what is computed from the config
+        passed = {"lm_head.weight"} if model.config.tied else set()
+        unknown = [n for n in checkpoint if n not in known and n not in passed and not n.endswith("rotary_emb.inv_freq")]
+        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown]
+        if problems:
+            more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
+            raise WeightsError(f"the checkpoint does not fit its config.json: {'; '.join(problems[:12])}{more}")
+
+    def __getitem__(self, name: str) -> Any:
+        names = self._names[name]
+        if len(names) == 1 and "*" not in checkpoint_name(name):
+            return self._checkpoint[names[0]]
+        return _Stack([self._checkpoint[n] for n in names])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _Stack:
+    """Arrays of one shape that become one array when they are asked for."""
+
+    def __init__(self, parts: list[np.ndarray]):
+        self._parts = parts
+        self.shape = (len(parts), *parts[0].shape)
+        self.dtype = parts[0].dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.stack(self._parts).astype(dtype or self.dtype, copy=False)
+
+
+def load_weights(model: Decoder, checkpoint: Mapping[str, np.ndarray], backend: Backend, dtype: str = "float32") -> Decoder:
+    """The model with a checkpoint's arrays, moved one by one.
+
+    Raises:
+        WeightsError: arrays are missing, unknown or of another shape; the message lists them.
+    """
+    from ...core import ShapeError
+
+    try:
+        return load_arrays(model, _Renamed(model, checkpoint), backend, dtype)
+    except ShapeError as error:
+        raise WeightsError(str(error)) from None
+
+
+def saved_weights(model: Decoder) -> list[tuple[str, np.ndarray]]:
+    """Names and arrays as a checkpoint holds them."""
+    found: list[tuple[str, np.ndarray]] = []
+    for ours, array in named_arrays(model).items():
+        theirs, values = checkpoint_name(ours), ops.to_numpy(array)
+        if "*" in theirs:
+            found += [(theirs.replace("*", str(e)), part) for e, part in enumerate(values)]
+        else:
+            found.append((theirs, values))
+    return found

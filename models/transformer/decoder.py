@@ -1,0 +1,127 @@
+"""The decoder of the open families: embedding, layers, norm, logits; and the caches that go with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core import Backend, Module, ops
+from ...core.backend import Array
+from ...core.layers import ReversibleEmbedding, RMSNorm
+from .. import kv_cache
+from .blocks import PreNormBlock
+from .config import DecoderConfig, Fields, common
+from .rope import Rope, cos_sin
+
+Cache = dict[str, Any]
+
+
+class Decoder(Module):
+    """A causal language model. A family is a subclass that names its block and reads its `config.json`.
+
+    Attributes:
+        architectures: names in `config.json` that this definition runs.
+        block: of its layers.
+        names: how checkpoints call what our tree calls otherwise, as (ours, theirs); see `checkpoint_name`.
+    """
+
+    architectures: tuple[str, ...] = ()
+    block: type[Module] = PreNormBlock
+
+    def __init__(self, config: DecoderConfig):
+        c = config
+        self.config = c
+        self.embed_tokens = ReversibleEmbedding(c.vocab, c.d_model, c.tied, c.logit_cap)
+        self.layers = [self.block(c, layer) for layer in range(c.layers)]
+        self.norm = RMSNorm(c.d_model, c.norm_eps, c.zero_centred)
+
+    @classmethod
+    def read_config(cls, fields: Fields) -> DecoderConfig:
+        """Sizes from `config.json`.
+
+        Raises:
+            ConfigError: a field is missing, of the wrong kind, contradicts another or asks for what is not supported.
+        """
+        return common(fields)
+
+    def __call__(self, ids: Array, valid: Array | int, cache: Cache) -> tuple[Array, Cache]:
+        """Run new tokens behind those of the cache.
+
+        Args:
+            ids: int32 [B, T]; tokens from `valid` on are padding.
+            valid: how many are tokens: an int, or an int32 scalar array where shapes are fixed.
+            cache: of `new_cache` or of an earlier call; may be consumed.
+
+        Returns:
+            Normalised hidden states [B, T, D] (give them to `logits`), and the cache with `valid` tokens more.
+        """
+        state = _State(ids, valid, cache["length"], self.config.max_positions)
+        x = self.embed_tokens(ids)
+        if self.config.embedding_scale != 1:
+            x = x * self.config.embedding_scale
+        layers = []
+        for layer, buffer in zip(self.layers, cache["layers"]):
+            x, buffer = layer(x, state, buffer)
+            layers.append(buffer)
+        return self.norm(x), {"length": cache["length"] + valid, "layers": layers}
+
+    def logits(self, hidden: Array) -> Array:
+        """Hidden states [..., D] -> logits [..., V]."""
+        if self.config.logit_scale != 1:
+            hidden = hidden * self.config.logit_scale
+        return self.embed_tokens(hidden, reverse=True)
+
+    def new_cache(self, backend: Backend, capacity: int, batch: int = 1, pool: bool = False) -> Cache:
+        """An empty cache with room for `capacity` positions; layers with a window take no more than they need."""
+        c, dynamic = self.config, backend.dynamic_shapes
+        rows = [capacity if dynamic else kv_cache.ring_rows(window, capacity) for window in c.windows]
+        return {
+            "length": 0 if dynamic else backend.zeros((), "int32"),
+            "layers": [kv_cache.new_buffer(backend, batch, n, c.kv_heads, c.head_dim, c.head_dim) for n in rows],
+        }
+
+    def copy_cache(self, backend: Backend, cache: Cache, length: int) -> Cache:
+        """The same cache after `length` positions, in memory of its own."""
+        start = cache["length"]
+        return {
+            "length": start if isinstance(start, int) else backend.copy(start),
+            "layers": [kv_cache.copy(backend, buffer, length) for buffer in cache["layers"]],
+        }
+
+    def grow_cache(self, cache: Cache, capacity: int) -> Cache:
+        """The same cache with room for `capacity` positions (fixed shapes; the dynamic form grows by itself)."""
+        layers = []
+        for window, buffer in zip(self.config.windows, cache["layers"]):
+            rows = kv_cache.ring_rows(window, capacity)
+            layers.append(kv_cache.grow(buffer, rows) if rows > buffer["k"].shape[1] else buffer)
+        return {**cache, "layers": layers}
+
+
+class _State:
+    """What the layers of one call share: positions, rotations, masks."""
+
+    def __init__(self, ids: Array, valid: Array | int, length: Array | int, most: int):
+        self.new, self.valid, self.length, self.most = ids.shape[1], valid, length, most
+        self.positions = ops.arange(self.new, like=ids) + length
+        self._masks: dict[Any, Array | None] = {}
+        self._rotations: dict[Any, tuple[Array, Array]] = {}
+
+    def rotation(self, rope: Rope, channels: int) -> tuple[Array, Array]:
+        """Cosine and sine [T, 1, channels/2]."""
+        key = (id(rope), channels)
+        if key not in self._rotations:
+            self._rotations[key] = cos_sin(rope, channels, self.positions, self.length + self.valid)
+        return self._rotations[key]
+
+    def mask(self, buffer: kv_cache.Buffer, window: int) -> Array | None:
+        """Visible rows for each query, bool [1, T, S]; None when all are."""
+        key = (window, buffer["k"].shape[1], buffer.get("start", 0))
+        if key not in self._masks:
+            self._masks[key] = self._make_mask(buffer, window or self.most)
+        return self._masks[key]
+
+    def _make_mask(self, buffer: kv_cache.Buffer, reach: int) -> Array | None:
+        if self.new == 1 and isinstance(self.length, int) and self.length + 1 - buffer["start"] <= reach:
+            return None
+        rows = kv_cache.row_positions(buffer, self.length, self.valid, self.new, self.positions)
+        p, q = ops.expand_dims(rows, 0), ops.expand_dims(self.positions, 1)
+        return ops.expand_dims((p >= 0) & (p <= q) & (q - p < reach), 0)
