@@ -3,7 +3,7 @@
 from .agent import Agent
 from .budget import Budget
 from .decision import Decision
-from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError, ScriptError
+from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError, ScriptError, UsageError
 from .log import RunLog, read_log
 from .scripted import ScriptedModel
 from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop, step_from_json, to_json
@@ -30,6 +30,7 @@ __all__ = [
     "ScriptedModel",
     "Step",
     "Stop",
+    "UsageError",
     "read_log",
     "step_from_json",
     "to_json",

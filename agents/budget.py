@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
+from .errors import UsageError
 from .steps import RunUsage, Stop
 
 
@@ -18,7 +20,11 @@ class Budget:
         tokens: generated tokens over all turns.
         turn_tokens: generated tokens of one turn.
         reasoning_tokens: of those, tokens before the calls.
-        seconds: wall clock, looked at before each turn and each call; a tool has a time limit of its own.
+        seconds: wall clock, looked at before each turn and each call. A tool may take what is left of it, or less where it has
+            a time limit of its own.
+
+    Raises:
+        UsageError: a limit is not a number above 0, or one that counts something is no whole number.
     """
 
     turns: int = 6
@@ -30,8 +36,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ValueError(f"a budget is above 0, received {name}={value}")
+            kinds = (int, float) if name == "seconds" else (int,)
+            if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
+                what = "number" if name == "seconds" else "whole number"
+                raise UsageError(f"a budget is a {what} above 0, received {name}={value!r}")
 
     def before_turn(self, usage: RunUsage, began: float) -> Stop | None:
         """The step that ends the run before the model writes again, if a budget is used up; `began` by `time.monotonic`."""
@@ -40,6 +48,10 @@ class Budget:
     def before_call(self, usage: RunUsage, began: float) -> Stop | None:
         """The step that ends the run before another tool is executed, if a budget is used up."""
         return self._used_up(began, calls=usage.calls)
+
+    def seconds_left(self, began: float) -> float | None:
+        """What a tool that is called now may take; None without a limit."""
+        return None if math.isinf(self.seconds) else max(self.seconds - (time.monotonic() - began), 0.001)
 
     def _used_up(self, began: float, **spent: float) -> Stop | None:
         for name, amount in {**spent, "seconds": time.monotonic() - began}.items():

@@ -17,9 +17,12 @@ class Decision:
         withheld: calls that the model wrote and the agent would not make: the model is not sure enough of them, or values are
             missing.
         missing: required numbers of theirs that nothing said supports, as ``"tool.argument"``.
+        out_of_range: what was said that a schema does not allow, one clause each.
+        dropped: for each of `calls`, the optional arguments that were left out since nothing said supports them.
         text: what it answers instead of calling (after results only).
         reasoning: what it wrote before, for people to read.
-        confidence: probability, by the model's own account, that the calls are right; None where unknown.
+        confidence: probability, by the model's own account, that each of the calls is right; None where unknown. Of n calls
+            that it gives c together, this is c ** (1 / n).
         stop: the turn did not get to its end, and why; there are no calls then.
         usage: what it cost.
     """
@@ -32,3 +35,5 @@ class Decision:
     confidence: float | None = None
     stop: Stop | None = None
     usage: RunUsage = field(default_factory=RunUsage)
+    out_of_range: tuple[str, ...] = ()
+    dropped: tuple[tuple[str, ...], ...] = ()

@@ -2,7 +2,8 @@
 
     AgentError
     ├── SchemaError    a tool's schema asks for something that a grammar cannot guarantee (the host's fault: it raises)
-    ├── ParseError     generated text is not a turn of the dialect (the model's fault: an observation)
+    ├── UsageError     an agent, a budget or a goal is not what it should be (the host's fault; also a ValueError)
+    ├── ParseError     generated text is not a turn of the dialect (the model's fault: the run ends with `Stop("malformed")`)
     ├── LogError       a log cannot be written, read or understood
     ├── ContextError   goal and tools do not fit the model's context
     ├── ScriptError    a scripted model was asked for what its script does not have (a test's fault: it raises)
@@ -20,6 +21,10 @@ class AgentError(Exception):
 
 class SchemaError(AgentError):
     """A tool's schema cannot be turned into a grammar that guarantees it; names the tool, the place and the keyword."""
+
+
+class UsageError(AgentError, ValueError):
+    """An argument of an agent or a budget, or a goal, is not what it should be; says what was received."""
 
 
 class ParseError(AgentError):

@@ -1,8 +1,9 @@
 """Evidence: whether something that was said supports a value.
 
 Generous on purpose, since a wrong "no" loses what the user wanted. Of text, case, spaces and punctuation do not count. A number
-may be written in digits or in English words, with a scale ("3k", "two million"), as a percentage, or as a time of day. Dates
-and times are worked out from words ("next Friday"), so they are never said to lack evidence.
+may be written in digits or in English words, with a scale ("3k", "two million"), as a percentage, as a fraction, as a time of
+day, or as a length of time in another unit. A code rests on the name of its language, country or currency. Dates and times are
+worked out from words ("next Friday"), so they are never said to lack evidence.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from .codes import NAMES
+from .quantities import LARGE, SMALL, derived_numbers
+
 _NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+)\s*(%|[a-z]+)?", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+")
+_CODE_END = re.compile("[-_]")  # of the language in "pt-BR"
 _TIME = re.compile(r"\d{4}-\d\d(-\d\d)?([T ].*)?|\d\d?:\d\d(:\d\d)?(\s*[ap]\.?m\.?|Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
-_SMALL = {word: n for n, word in enumerate([*_UNITS.split(), "eighteen", "nineteen"])}
-_SMALL |= {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
-_LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_SUFFIXES = {**_LARGE, "k": 1000, "m": 10**6, "bn": 10**9, "b": 10**9}
+_SUFFIXES = {**LARGE, "k": 1000, "m": 10**6, "bn": 10**9, "b": 10**9}
 _LARGEST = 1e300  # what a float can hold, and nobody says
 _MEANINGS: dict[str, tuple[float, ...]] = {word: (n,) for n, word in enumerate(_ORDINALS.split(), 1)}
 _MEANINGS |= dict.fromkeys(("a", "an", "once", "single"), (1.0,)) | dict.fromkeys(("twice", "couple", "double"), (2.0,))
@@ -34,12 +34,18 @@ _MEANINGS |= {word: (float(n),) for n, word in enumerate(_MONTHS.split(), 1)}
 
 
 class Evidence:
-    """What was said so far."""
+    """What was said so far.
+
+    Attributes:
+        spoken: the numbers in it that are written in digits, just as they stand.
+    """
 
     def __init__(self, *texts: str) -> None:
         self._text = ""
         self._squashed = ""
+        self._words: set[str] = set()
         self._numbers: set[float] = set()
+        self.spoken: set[float] = set()
         for text in texts:
             self.add(text)
 
@@ -47,7 +53,9 @@ class Evidence:
         """Something more was said."""
         self._text += "\0" + text  # nothing matches across two texts
         self._squashed += "\0" + _squashed(text)
-        self._numbers.update(_in_digits(text), _in_words(text))
+        self._words.update(_WORD.findall(text.casefold()))
+        self._numbers.update(_in_digits(text), _in_words(text), derived_numbers(text))
+        self.spoken.update(float(digits.replace(",", "")) for digits, _ in _NUMBER.findall(text))
 
     def supports(self, value: Any) -> bool:
         """Whether a string or a number rests on it. Of any other kind of value this cannot be told: they are supported."""
@@ -59,7 +67,14 @@ class Evidence:
         if not isinstance(value, str) or _TIME.fullmatch(value.strip()):
             return True
         squashed = _squashed(value)
-        return squashed in self._squashed if squashed else bool(value.strip()) and value.strip() in self._text
+        if not squashed:
+            return bool(value.strip()) and value.strip() in self._text
+        return squashed in self._squashed or self.names(value)
+
+    def names(self, code: str) -> bool:
+        """Whether a code ("de", "pt-BR", "EUR") or the name that it stands for was said as a word of its own."""
+        code = _CODE_END.split(code.strip().casefold())[0]
+        return code in self._words or not self._words.isdisjoint(NAMES.get(code, ()))
 
 
 def _squashed(text: str) -> str:
@@ -85,14 +100,14 @@ def _in_words(text: str) -> Iterator[float]:
     total = part = 0
     for word in _WORD.findall(text.casefold()):
         yield from _MEANINGS.get(word, ())
-        if word in _SMALL:
-            part += _SMALL[word]
-            yield _SMALL[word]
+        if word in SMALL:
+            part += SMALL[word]
+            yield SMALL[word]
         elif word == "hundred":
             part = max(part, 1) * 100
-        elif word in _LARGE:
-            total, part = total + max(part, 1) * _LARGE[word], 0
+        elif word in LARGE:
+            total, part = total + max(part, 1) * LARGE[word], 0
         elif word != "and":
             total = part = 0
-        if total + part or word in _SMALL:
+        if total + part or word in SMALL:
             yield total + part

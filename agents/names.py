@@ -9,6 +9,7 @@ from typing import Any
 from ..tools.call import ToolCall
 from ..tools.tool import Tool
 from .errors import SchemaError
+from .shapes import Shape, Shapes
 
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _OTHER = re.compile(r"[^A-Za-z0-9_]")
@@ -49,9 +50,11 @@ class WireNames:
         tools = list(tools)
         self.tools = wire_names((tool.name for tool in tools), "tool")
         self._callers = {wire: name for name, wire in self.tools.items()}
+        self._shapes: dict[str, Shapes] = {}
         self.properties: dict[str, dict[str, str]] = {}
         self._originals: dict[str, dict[str, str]] = {}
         for tool in tools:
+            self._shapes[tool.name] = Shapes(tool.parameters, f"tool {tool.name!r}")
             renamed = wire_names(_property_names(tool.parameters), "arg")
             self.properties[tool.name] = {name: wire for name, wire in renamed.items() if name != wire}
             self._originals[tool.name] = {wire: name for name, wire in self.properties[tool.name].items()}
@@ -65,17 +68,16 @@ class WireNames:
     def to_caller(self, call: ToolCall) -> ToolCall:
         """The call in the caller's names; a tool that is not known keeps its name."""
         name = self._callers.get(call.name, call.name)
-        originals = self._originals.get(name, {})
-        return (
-            ToolCall(name, _renamed(call.arguments, originals), call.id)
-            if originals
-            else ToolCall(name, call.arguments, call.id)
-        )
+        return ToolCall(name, self._renamed(name, call.arguments, to_wire=False), call.id)
 
     def to_wire(self, call: ToolCall) -> ToolCall:
         """The call as the model wrote or would write it."""
-        properties = self.properties.get(call.name, {})
-        return ToolCall(self.tools.get(call.name, call.name), _renamed(call.arguments, properties), call.id)
+        arguments = self._renamed(call.name, call.arguments, to_wire=True)
+        return ToolCall(self.tools.get(call.name, call.name), arguments, call.id)
+
+    def _renamed(self, name: str, arguments: dict[str, Any], *, to_wire: bool) -> dict[str, Any]:
+        names = self.properties.get(name)
+        return _renamed(arguments, [self._shapes[name].root], self._shapes[name], names, to_wire) if names else arguments
 
     def schema(self, tool: Tool) -> dict[str, Any]:
         """The tool's declaration with wire names, key order kept; an empty description is left out."""
@@ -85,10 +87,36 @@ class WireNames:
         return declaration if tool.description else {key: declaration[key] for key in ("name", "parameters")}
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {names.get(key, key): _renamed(item, names) for key, item in value.items()}
-    return [_renamed(item, names) for item in value] if isinstance(value, list) else value
+def _renamed(value: Any, schemas: Iterable[Any], shapes: Shapes, names: Mapping[str, str], to_wire: bool) -> Any:
+    """The value with its declared properties renamed; keys that the schemas do not declare are data and stay."""
+    if not isinstance(value, dict | list):
+        return value
+    shape = _everything(schemas, shapes)
+    if isinstance(value, list):
+        return [_renamed(item, shape.item_schemas(i), shapes, names, to_wire) for i, item in enumerate(value)]
+    declared = {name: names.get(name, name) for name in shape.property_names()}
+    original = {key if to_wire else wire: key for key, wire in declared.items()}
+    renamed: dict[str, Any] = {}
+    for key, item in value.items():
+        name = original.get(key, key)
+        inner = _renamed(item, shape.property_schemas(name), shapes, names, to_wire)
+        renamed[declared.get(name, name) if to_wire else name] = inner
+    return renamed
+
+
+def _everything(schemas: Iterable[Any], shapes: Shapes) -> Shape:
+    """What several schemas and all that they refer to, combine or choose from say about a value."""
+    found: list[Mapping[str, Any]] = []
+    pending = list(schemas)
+    while pending:
+        schema = pending.pop()
+        if not isinstance(schema, Mapping) or any(schema is other for other in found):
+            continue
+        found.append(schema)
+        if "$ref" in schema:
+            pending.append(shapes.target(schema["$ref"]))
+        pending += [member for keyword in ("allOf", "anyOf", "oneOf") for member in schema.get(keyword, ())]
+    return Shape(tuple(found))
 
 
 # Keywords whose values are instances, not schemas: nothing in them is a property name.

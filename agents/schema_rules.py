@@ -49,7 +49,7 @@ class SchemaRules:
         self._done: dict[tuple[str, int], str | None] = {}
         self._any: dict[int, str] = {}
         self._path: list[str] = []
-        self._impossible = ""
+        self._impossible, self._blamed = "", "required"
 
     def compile(self) -> str:
         """Name of the rule of the whole arguments object.
@@ -65,7 +65,7 @@ class SchemaRules:
             raise self._error("properties", "the schema is nested too deeply") from None
         if name is None:
             what = f"the schema of {self._impossible!r}" if self._impossible else "the schema"
-            raise self._error("required", f"no value satisfies {what}; make its keywords agree with each other")
+            raise self.shapes.error(self._blamed, f"no value satisfies {what}; make its keywords agree with each other")
         return name
 
     def _error(self, keyword: str, problem: str) -> SchemaError:
@@ -291,7 +291,9 @@ class SchemaRules:
             value = self._all_of(shape.property_schemas(name), shape.depth)
             self._path.pop()
             if value is None and name in required:
-                self._impossible = self._impossible or ".".join([*self._path, name])
+                if not self._impossible:
+                    self._impossible = ".".join([*self._path, name])
+                    self._blamed = self._restricting(shape.property_schemas(name)) or "required"
                 return None
             if value is not None:
                 pairs[name] = f"{literal(self._key(name) + ':')} {value}"
@@ -313,6 +315,11 @@ class SchemaRules:
                 raise self._error("properties", f"objects of more than {MAX_UNORDERED} properties can have no others or limits")
             return in_order(self.rules, [(pair, name in required) for name, pair in pairs.items()])
         return any_order(self.rules, list(ordered.values()), len(required), other, least, most)
+
+    def _restricting(self, schemas: list[Schema]) -> str:
+        """The keywords with which schemas restrict a value, for a message."""
+        found = {key: None for schema in schemas if isinstance(schema, Mapping) for key in schema}
+        return "`, `".join(key for key in found if key not in ("type", "title", "description", "default", "examples"))
 
     def _key(self, name: str) -> str:
         try:

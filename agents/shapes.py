@@ -7,7 +7,6 @@ merged: a conjunction keeps its parts, and whoever reads a keyword reads it in a
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import unquote
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
+from ..tools.call import canonical
 from .errors import SchemaError
 
 Schema = Mapping[str, Any] | bool
@@ -284,12 +284,4 @@ def _references(schema: Any) -> Iterator[str]:
 
 def _identity(value: Any) -> str:
     """Text that is equal for values which JSON Schema calls equal."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-            return int(value)
-        if isinstance(value, list):
-            return [plain(item) for item in value]
-        return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-    return json.dumps(plain(value), sort_keys=True)
+    return json.dumps(canonical(value), sort_keys=True)

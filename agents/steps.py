@@ -5,6 +5,7 @@ Every step is a frozen dataclass that goes to a JSON object and back (`to_json`,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -26,13 +27,18 @@ class Call:
 
     Attributes:
         reasoning: what the model wrote before it, for people to read.
-        confidence: probability, by the model's own account, that the calls of this turn are right; None where unknown.
+        confidence: probability, by the model's own account, that each call of this turn is right; None where unknown.
+        dropped: optional arguments that the model wrote and that were left out, since nothing said supports them;
+            ``name=value`` in JSON.
+        turn: the model's turn that it belongs to, from 1; 0 where unknown.
     """
 
     kind: ClassVar[str] = "call"
     call: ToolCall
     reasoning: str = ""
     confidence: float | None = None
+    dropped: tuple[str, ...] = ()
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,14 @@ class Refusal:
     """The run ends without carrying out what was asked.
 
     Attributes:
-        reason: "no_tool" (none fits the goal), or why calls were written but withheld: "low_confidence" (of the model) or
-            "missing_value" (a number that a tool needs was never said).
+        reason: "no_tool" (none fits the goal), or why calls were written but withheld: "low_confidence" (of the model),
+            "missing_value" (a number that a tool needs was never said) or "out_of_range" (one that was said is not allowed).
         text: one line for people.
         withheld: the calls that were not made.
     """
 
     kind: ClassVar[str] = "refusal"
-    reason: Literal["no_tool", "low_confidence", "missing_value"]
+    reason: Literal["no_tool", "low_confidence", "missing_value", "out_of_range"]
     text: str
     withheld: tuple[ToolCall, ...] = ()
     reasoning: str = ""
@@ -67,7 +73,8 @@ class Answer:
     """The run ends with what the model has to say about the observations.
 
     Attributes:
-        text: the model's own words; empty where it has none, and the observations speak for themselves.
+        text: the model's own words; empty where it has none, and the observations speak for themselves. Where calls failed
+            for good, it says so first.
     """
 
     kind: ClassVar[str] = "answer"
@@ -111,6 +118,7 @@ def step_from_json(record: dict[str, Any]) -> Step:
         kind = _KINDS[record["kind"]]
         if kind is Call:
             values["call"] = ToolCall(**values["call"])
+            values["dropped"] = tuple(values.get("dropped", ()))
         elif kind is Refusal:
             values["withheld"] = tuple(ToolCall(**call) for call in values.get("withheld", ()))
         elif kind is Observation:
@@ -180,15 +188,34 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "answered", "refused", "stopped", or "unfinished"."""
+        """ "answered", "failed" (answered, but a call failed for good), "refused", "stopped", or "unfinished"."""
         endings = {Answer: "answered", Refusal: "refused", Stop: "stopped"}
-        return endings.get(type(self.steps[-1]) if self.steps else None, "unfinished")
+        ending = endings.get(type(self.steps[-1]) if self.steps else None, "unfinished")
+        return "failed" if ending == "answered" and self.failures else ending
 
     @property
     def failures(self) -> list[ToolResult]:
-        """Calls that failed and that no later call to the same tool made good."""
-        last = {result.call.name: result for result in self.observations}
-        return [result for result in last.values() if not result.ok]
+        """Calls that failed for good.
+
+        A failure is made good when the same call succeeds later, or, where the tool asked for other arguments, when a call of
+        that tool in a later turn does. Each call stands for one earlier one at most; if it fails, too, its own failure counts.
+        """
+        failed: list[tuple[int, ToolResult]] = []
+        turn = 0
+        for step in self.steps:
+            if isinstance(step, Call):
+                turn = step.turn
+            elif isinstance(step, Observation):
+                result = step.result
+                same = [entry for entry in failed if entry[1].call.key() == result.call.key()]
+                corrected = [
+                    entry for entry in failed if entry[1].retry and entry[1].call.name == result.call.name and entry[0] < turn
+                ]
+                if replaced := same or corrected:
+                    failed.remove(replaced[0])
+                if not result.ok:
+                    failed.append((turn, result))
+        return [result for _, result in failed]
 
     def raise_for_status(self) -> Run:
         """The run itself, if it was answered and no tool failed for good.
@@ -196,8 +223,13 @@ class Run:
         Raises:
             RunError: otherwise; one line says why.
         """
+        if self.status == "failed":
+            raise RunError(describe_failures(self.failures))
         if self.status != "answered":
             raise RunError(self.answer or "the run is not finished")
-        if self.failures:
-            raise RunError("; ".join(f"{result.call.name} failed: {result.error}" for result in self.failures))
         return self
+
+
+def describe_failures(failures: Iterable[ToolResult]) -> str:
+    """Which calls failed and why, on one line."""
+    return "; ".join(f"{result.call.name} failed: {result.error}" for result in failures)

@@ -1,8 +1,10 @@
 """Errors of the hub.
 
 HubError
-├── PresetError    a preset cannot be loaded: unknown, of an unsupported kind, or with options it does not have
-└── FetchError     its files cannot be found or fetched
+├── PresetError        a preset cannot be loaded: unknown, of an unsupported kind, or with options it does not have
+├── FetchError         its files cannot be found or fetched
+├── ParityError        backends cannot be compared on what was asked for
+└── EvaluationError    a benchmark cannot be run (`evaluation`)
 """
 
 from __future__ import annotations
@@ -18,3 +20,7 @@ class PresetError(HubError):
 
 class FetchError(HubError):
     """The files of a preset cannot be found, fetched or trusted."""
+
+
+class ParityError(HubError):
+    """Backends cannot be compared on what was asked for."""

@@ -23,7 +23,8 @@ _TAKES = "this version takes a .py file of functions or a .json file of schemas"
 def load_tools(source: str | Path) -> Toolset:
     """The tools of a file.
 
-    A `.py` file is imported under a private module name, with its folder on `sys.path` meanwhile. Its tools are the
+    A `.py` file is imported under a private module name. Its folder stays at the end of `sys.path`, so that what its functions
+    import when they are called is found. Its tools are the
     `Tool` objects in its namespace or, if there are none, all public functions defined in it. Importing runs the file.
     A `.json` file holds one schema or a list of schemas; such tools can be called for but have no function to run.
 
@@ -69,7 +70,9 @@ def _from_python(path: Path, data: bytes) -> Toolset:
     # Dataclasses and annotations look their module up by name.
     sys.modules[name] = module
     folder = str(path.parent)
-    sys.path.append(folder)
+    is_new = folder not in sys.path
+    if is_new:
+        sys.path.append(folder)
     try:
         exec(code, module.__dict__)
         return Toolset(_collect(module))
@@ -78,13 +81,12 @@ def _from_python(path: Path, data: bytes) -> Toolset:
             del sys.modules[name]
         else:
             sys.modules[name] = previous
+        if is_new and folder in sys.path:
+            # The last one is ours, unless the file itself changed the path.
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
         if isinstance(error, (Exception, SystemExit)):
             _refuse(error, path)
         raise
-    finally:
-        if folder in sys.path:
-            # The last one is ours, unless the file itself changed the path.
-            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
 
 
 def _refuse(error: BaseException, path: Path) -> NoReturn:
@@ -120,10 +122,15 @@ def _from_json(path: Path, data: bytes) -> Toolset:
         document = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ToolDefinitionError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ToolDefinitionError(f"{path}: the JSON is nested too deeply; schemas need a few levels only") from None
+    except ValueError as error:
         raise ToolDefinitionError(f"{path} is not a JSON file: {describe(error)}") from None
     if isinstance(document, dict) and ("openapi" in document or "swagger" in document):
         raise ToolDefinitionError(f"{path} is an OpenAPI document, which is not supported yet: {_TAKES}")
+    for key in ("tools", "functions"):
+        if isinstance(document, dict) and "name" not in document and isinstance(document.get(key), list):
+            raise ToolDefinitionError(f"{path}: the schemas stand under {key!r}; the file must hold that list itself")
     schemas = document if isinstance(document, list) else [document]
     if not schemas:
         raise ToolDefinitionError(f"{path}: no tools found (the list of schemas is empty)")

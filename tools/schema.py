@@ -33,6 +33,7 @@ _SUBSCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions", "d
 _KEYWORD_ORDER = ("$ref", "type", "description", "enum", "default", "format", "properties", "required", "items")
 _RANK = {keyword: rank for rank, keyword in enumerate(_KEYWORD_ORDER)}
 
+_TYPES = "string, integer, number, boolean, null, array, object"
 _ALIASES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "any": "string"}
 _GENERIC_ALIAS = re.compile(r"(dict|list|tuple)(\[.*\])?", re.IGNORECASE | re.DOTALL)
 
@@ -98,6 +99,10 @@ def check(schema: Schema, name: str) -> None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         at = pointer(error.absolute_path) or "the top level"
+        if list(error.absolute_path)[-1:] == ["type"]:
+            raise ToolDefinitionError(
+                f"tool {name!r}: {at} is {one_line(repr(error.instance), 80)}, which is no type; the types are: {_TYPES}"
+            ) from None
         raise ToolDefinitionError(f"tool {name!r}: not a valid JSON Schema at {at}: {one_line(error.message, 200)}") from None
     except RecursionError:
         raise ToolDefinitionError(f"tool {name!r}: the schema is nested too deeply") from None
@@ -197,18 +202,40 @@ def _is_other_type(error: ValidationError) -> bool:
 
 
 def with_defaults(schema: Schema, value: Any) -> Any:
-    """`value` with the `default` of every missing property filled in, also in nested objects and in arrays."""
-    if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        filled = {key: _descend(properties.get(key), item) for key, item in value.items()}
-        for key, subschema in properties.items():
-            if key not in filled and isinstance(subschema, dict) and "default" in subschema:
-                filled[key] = copy.deepcopy(subschema["default"])
-        return filled
+    """`value` with the `default` of every missing property filled in, also in nested objects and in arrays.
+
+    `$ref` and `allOf` are followed; where two of their members have a default for one property, the first counts.
+    """
+    return _filled([schema], value, Registry().resolver_with_root(DRAFT202012.create_resource(schema)))
+
+
+def _filled(schemas: Iterable[Any], value: Any, resolver: Any) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    parts = _all_parts(schemas, resolver)
     if isinstance(value, list):
-        return [_descend(schema.get("items"), item) for item in value]
-    return value
+        items = [part["items"] for part in parts if "items" in part]
+        return [_filled(items, item, resolver) for item in value]
+    of_name: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, subschema in part.get("properties", {}).items():
+            of_name.setdefault(name, []).append(subschema)
+    filled = {name: _filled(of_name.get(name, ()), item, resolver) for name, item in value.items()}
+    for name, subschemas in of_name.items():
+        defaults = [part["default"] for part in _all_parts(subschemas, resolver) if "default" in part]
+        if name not in filled and defaults:
+            filled[name] = copy.deepcopy(defaults[0])
+    return filled
 
 
-def _descend(schema: Any, value: Any) -> Any:
-    return with_defaults(schema, value) if isinstance(schema, dict) else value
+def _all_parts(schemas: Iterable[Any], resolver: Any) -> list[Schema]:
+    """The schemas and what their `$ref` and `allOf` lead to, in order."""
+    found: list[Schema] = []
+    pending = list(schemas)
+    while pending:
+        schema = pending.pop(0)
+        if isinstance(schema, dict) and not any(schema is other for other in found):
+            found.append(schema)
+            referred = [resolver.lookup(schema["$ref"]).contents] if "$ref" in schema else []
+            pending = [*referred, *schema.get("allOf", ()), *pending]
+    return found

@@ -36,7 +36,8 @@ class Tool:
         description: What it does, for the model.
         parameters: JSON Schema 2020-12 of the arguments, an object schema.
         function: What runs, plain or async, called with keyword arguments; None when only the schema is known.
-        timeout: Limit of one call in seconds; None for no limit (a plain function then runs on the calling thread).
+        timeout: Limit of one call in seconds; None for no limit of its own. Where the caller has none either, a plain
+            function runs on the calling thread; in an agent's run that needs `Budget(seconds=math.inf)`.
         permission: What it may do: "read", "write" or "destructive".
         max_result_bytes: Limit on the compact JSON text of a result, in bytes.
 
@@ -163,8 +164,12 @@ class Tool:
     def _wrong(self, found: list[tuple[str, str]]) -> ArgumentError:
         return ArgumentError(f"wrong arguments for {self.name}: {summary(found)}", found)
 
-    def call(self, arguments: Any) -> Any:
+    def call(self, arguments: Any, seconds: float | None = None) -> Any:
         """Validates the arguments, runs the function and returns its result as a JSON value.
+
+        Args:
+            arguments: JSON object of arguments by parameter name.
+            seconds: Limit of this call, where the tool's own `timeout` is None or longer.
 
         Raises:
             ArgumentError: If the arguments are wrong; nothing has run then.
@@ -174,12 +179,15 @@ class Tool:
             Exception: Whatever else the function raised.
         """
         function, values = self._ready(arguments)
-        return to_json(run(function, values, self.timeout, self.name), self.max_result_bytes)
+        return to_json(run(function, values, self._limit(seconds), self.name), self.max_result_bytes)
 
-    async def acall(self, arguments: Any) -> Any:
+    async def acall(self, arguments: Any, seconds: float | None = None) -> Any:
         """As `call`, from a coroutine: an async function runs on the caller's event loop, a plain one on a thread."""
         function, values = self._ready(arguments)
-        return to_json(await arun(function, values, self.timeout, self.name), self.max_result_bytes)
+        return to_json(await arun(function, values, self._limit(seconds), self.name), self.max_result_bytes)
+
+    def _limit(self, seconds: float | None) -> float | None:
+        return min((limit for limit in (self.timeout, seconds) if limit is not None), default=None)
 
     def _ready(self, arguments: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
         values = self.bind(arguments)

@@ -64,23 +64,27 @@ class Toolset:
         """`{"name", "description", "parameters"}` of every tool, in order."""
         return [item.schema() for item in self]
 
-    def execute(self, call: ToolCall) -> ToolResult:
+    def execute(self, call: ToolCall, seconds: float | None = None) -> ToolResult:
         """Runs a call. Whatever the model or the tool did wrong becomes a result that is not ok; nothing raises.
 
         Only KeyboardInterrupt passes through: it is the user's, not the tool's.
+
+        Args:
+            call: What to run.
+            seconds: Limit of this call, where the tool's own is none or longer.
         """
         start = time.perf_counter()
         try:
-            value = self[call.name].call(call.arguments)
+            value = self[call.name].call(call.arguments, seconds)
         except Exception as error:
             return _failure(call, error, start)
         return ToolResult(call, True, value, seconds=time.perf_counter() - start)
 
-    async def aexecute(self, call: ToolCall) -> ToolResult:
+    async def aexecute(self, call: ToolCall, seconds: float | None = None) -> ToolResult:
         """As `execute`, from a coroutine; the cancellation of the caller passes through."""
         start = time.perf_counter()
         try:
-            value = await self[call.name].acall(call.arguments)
+            value = await self[call.name].acall(call.arguments, seconds)
         except Exception as error:
             return _failure(call, error, start)
         return ToolResult(call, True, value, seconds=time.perf_counter() - start)

@@ -143,6 +143,14 @@ class NeedleDialect:
             raise ParseError(f"the calls must stand alone in <tool_call>…</tool_call>, received {_shown(decode(rest))}")
         return self._turn(reasoning, decode(rest[start : len(rest) - ends]), tools, truncated)
 
+    def closing(self, tokens: Sequence[int]) -> list[int]:
+        """What a turn lacks at its end, because a budget cut it off, before anything can stand behind it."""
+        tokens = list(tokens)
+        if tokens[-1:] == [_IM_END]:
+            return []
+        in_calls = _TOOL_CALL in tokens and _END_TOOL_CALL not in tokens[tokens.index(_TOOL_CALL) :]
+        return [_END_TOOL_CALL, _IM_END] if in_calls else [_IM_END]
+
     def call_probability(self, tokens: Iterable[Any]) -> float:
         """Smallest probability of a freely chosen token inside the calls, among those that the grammar allowed (spec §5.3).
 

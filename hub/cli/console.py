@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -31,10 +32,34 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def printable(text: str) -> str:
+    """Text from models, tools and files as a terminal may have it: control characters become escapes, as they are in JSON."""
+    return "".join(c if c in "\n\t" or not (c < " " or "\x7f" <= c <= "\x9f") else f"\\u{ord(c):04x}" for c in text)
+
+
+def say_error(message: str) -> None:
+    """One line on standard error."""
+    err.print(Text.assemble(("error:", "red"), " ", printable(" ".join(message.split()))))
+
+
 def fail(message: str, code: int = 1) -> NoReturn:
     """One line on standard error, then exit."""
-    err.print(Text.assemble(("error:", "red"), " ", " ".join(message.split())))
+    say_error(message)
     raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """What tools, and programs that they start, print meanwhile goes to standard error: the document stays alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextlib.contextmanager

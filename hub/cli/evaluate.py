@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,28 +9,54 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ...agents import Budget
 from ...agents.agent import MIN_CONFIDENCE
-from ..evaluation import CATEGORIES, Result, evaluate, read_baseline
-from ..loading import from_preset
+from ..evaluation import ALL_CATEGORIES, CATEGORIES, Result, evaluate, read_baseline
+from ..loading import from_preset, weights_sha256
 from .console import err, one_line_errors, out, print_json
+from .options import given, number, whole_number
 
-app = typer.Typer(help="Accuracy on public benchmarks, with their own checkers.", no_args_is_help=True)
+app = typer.Typer(help="Accuracy on public benchmarks, with their own checkers.", invoke_without_command=True)
+
+_FURTHER = ", ".join(name for name in ALL_CATEGORIES if name not in CATEGORIES)
+_WHICH = f"Of {', '.join(CATEGORIES)} (all of these by default), {_FURTHER} (only when asked for)."
 
 
 @app.callback()
-def evaluation() -> None:
+def evaluation(context: typer.Context) -> None:
     """Accuracy on public benchmarks, with their own checkers."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 @app.command()
 def bfcl(
-    category: Annotated[list[str] | None, typer.Option("--category", "-c", help=f"Of {', '.join(CATEGORIES)}.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many cases of each category.")] = None,
-    preset: Annotated[str, typer.Option("--preset", "-p", help="A preset name or a path.")] = "needle_3",
-    backend: Annotated[str, typer.Option("--backend", "-b", help="numpy, jax, torch or tensorflow.")] = "numpy",
-    baseline: Annotated[Path | None, typer.Option(help="Another engine's calls: run its cases, and score both.")] = None,
-    output: Annotated[Path | None, typer.Option(help="JSON-lines file of results; what it holds is not run again.")] = None,
-    reasoning_tokens: Annotated[int, typer.Option(min=1, help="Most tokens before the calls.")] = Budget.reasoning_tokens,
-    min_confidence: Annotated[float, typer.Option(min=0.0, max=1.0, help="Withhold calls below this.")] = MIN_CONFIDENCE,
+    category: Annotated[list[str] | None, typer.Option("--category", "-c", help=_WHICH)] = None,
+    limit: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="N", help="At most this many cases of each category.")
+    ] = None,
+    preset: Annotated[str, typer.Option("--preset", "-p", help="A preset name or a path.", callback=given)] = "needle_3",
+    backend: Annotated[str, typer.Option("--backend", "-b", help="numpy, jax, torch or tensorflow.", callback=given)] = "numpy",
+    baseline: Annotated[
+        str | None, typer.Option(help="Another engine's calls: run its cases, and score both.", callback=given)
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="JSON-lines file of results; those that it holds of this preset, weights and version are not run again.",
+            callback=given,
+        ),
+    ] = None,
+    reasoning_tokens: Annotated[
+        int, typer.Option(parser=whole_number, metavar="N", help="Most tokens before the calls.")
+    ] = Budget.reasoning_tokens,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            parser=number(0, 1),
+            metavar="X",
+            help="Withhold calls that are less likely to be right than this, 0 to 1, by the model's own account.",
+        ),
+    ] = MIN_CONFIDENCE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """The Berkeley Function Calling Leaderboard, single-turn categories: does the agent decide on the right calls?"""
@@ -53,6 +78,7 @@ def bfcl(
                 category or CATEGORIES,
                 limit,
                 on_result=show,
+                weights=weights_sha256(preset) if output is not None else "",
                 output=output,
                 baseline=others,
                 budget=Budget(reasoning_tokens=reasoning_tokens),

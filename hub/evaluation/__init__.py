@@ -3,7 +3,7 @@
 from .baseline import read_baseline
 from .bfcl import ALL_CATEGORIES, CATEGORIES, Case, EvaluationError, load_cases
 from .checker import Verdict, check
-from .report import Report, Result, Score
+from .report import Report, Result, Score, Subject
 from .runner import evaluate
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Report",
     "Result",
     "Score",
+    "Subject",
     "Verdict",
     "check",
     "evaluate",

@@ -22,5 +22,10 @@ def read_baseline(path: str | os.PathLike[str]) -> dict[str, list[ToolCall]]:
             case["id"]: [ToolCall(call["name"], dict(call["arguments"])) for call in case["calls"]]
             for case in document["cases"]
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{path} is no baseline of BFCL cases ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        raise EvaluationError(f"the baseline {path} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise EvaluationError(f"{path} is no baseline of BFCL cases: it is not JSON ({error})") from None
+    except (KeyError, TypeError):
+        shape = '{"cases": [{"id", "calls": [{"name", "arguments"}]}]}'
+        raise EvaluationError(f"{path} is no baseline of BFCL cases: {shape} is expected") from None

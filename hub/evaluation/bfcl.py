@@ -125,7 +125,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             for line in lines:
                 yield json.loads(line)
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} cannot be read ({error}); reinstall it: {INSTALL} --force-reinstall") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise EvaluationError(f"{path} cannot be read ({reason}); reinstall it: {INSTALL} --force-reinstall") from None
 
 
 def _data_folder() -> Path:

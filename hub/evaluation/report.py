@@ -13,12 +13,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What was evaluated: results of different subjects are not mixed.
+
+    Attributes:
+        preset: the model's name, with every setting that is not as usual.
+        version: Ferrule's.
+        weights: SHA-256 of the model's weights; empty where there are none.
+    """
+
+    preset: str
+    version: str = ""
+    weights: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
     """One case.
 
     Attributes:
         id, category: of the case.
-        preset: what was evaluated.
+        preset, version, weights: see `Subject`.
         ok: the benchmark's checker is content.
         reason: why not: "no_call" (the model says that no tool fits), "withheld" (it was not sure enough), "missing_value" (a
             required number that nobody said), "stopped_…" (that budget ended the turn), "schema" (the grammar cannot guarantee
@@ -42,6 +57,23 @@ class Result:
     seconds: float = 0.0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    version: str = ""
+    weights: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.preset, self.version, self.weights)
+
+    def is_sound(self) -> bool:
+        """Whether the values are of their types, as they may not be when they come from a file."""
+        texts = (self.id, self.category, self.preset, self.reason, self.detail, self.version, self.weights)
+        numbers = (self.seconds, self.prompt_tokens, self.generated_tokens)
+        return (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.ok, bool)
+            and all(isinstance(number, int | float) for number in numbers)
+            and isinstance(self.calls, list)
+        )
 
 
 @dataclass(frozen=True)

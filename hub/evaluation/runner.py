@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ...agents.model import AgentModel
 from ...tools import ToolCall
 from .bfcl import CATEGORIES, VERSION, Case, EvaluationError, load_cases
 from .checker import check
-from .report import Report, Result
+from .report import Report, Result, Subject
 
 BENCHMARK = f"BFCL v4 single-turn (bfcl-eval {VERSION})"
 
@@ -29,6 +30,7 @@ def evaluate(
     on_result: Callable[[Result, int], None] | None = None,
     *,
     preset: str | None = None,
+    weights: str = "",
     output: str | os.PathLike[str] | None = None,
     baseline: Mapping[str, Sequence[ToolCall]] | None = None,
     budget: Budget | None = None,
@@ -47,7 +49,9 @@ def evaluate(
         on_result: told of each result as it is there, and of how many cases there are; for a progress bar.
         preset: the name that results are kept under, with what else makes a difference to them: ``"needle_3 depth=8"``.
             Default: the model's name. Its backend, `budget` and `min_confidence` are added where they are not the usual ones.
-        output: JSON-lines file that results are appended to. Cases that it already holds under this name are not run again.
+        weights: SHA-256 of the model's weights, where there are any.
+        output: JSON-lines file that results are appended to. Cases that it already holds under this name, for these weights and
+            by this version of Ferrule, are not run again.
         baseline: calls of another engine by case id (`read_baseline`), scored beside ours. Without `ids` only its cases run.
         budget, min_confidence: the agent's.
 
@@ -57,24 +61,28 @@ def evaluate(
     categories = list(categories)
     if baseline is not None and ids is None:
         ids = {case.id for case in load_cases(categories) if case.id in baseline}
+        if not ids:
+            raise EvaluationError(f"there is nothing to run: the baseline has no case of {', '.join(categories)}")
     cases = load_cases(categories, limit, ids)
     if not cases:
-        raise EvaluationError(f"there is nothing to run: the baseline has no case of {', '.join(categories)}")
-    name = _title(preset or model.name, model, budget or Budget(), min_confidence)
+        raise EvaluationError(f"there is nothing to run: the list of {'ids' if categories else 'categories'} is empty")
+    subject = Subject(
+        _title(preset or model.name, model, budget or Budget(), min_confidence), metadata.version("ferrule"), weights
+    )
     file = ResultFile(output) if output is not None else None
-    known = file.read(name) if file is not None else {}
+    known = file.read(subject) if file is not None else {}
     results: list[Result] = []
     for case in cases:
         result = known.get(case.id)
         if result is None:
-            result = _run(case, model, name, budget, min_confidence)
+            result = _run(case, model, subject, budget, min_confidence)
             if file is not None:
                 file.append(result)
         results.append(result)
         if on_result is not None:
             on_result(result, len(cases))
     rated = {case.id: check(case, baseline[case.id]).ok for case in cases if baseline is not None and case.id in baseline}
-    return Report(BENCHMARK, name, results, rated)
+    return Report(BENCHMARK, subject.preset, results, rated)
 
 
 def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float) -> str:
@@ -88,12 +96,12 @@ def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float) 
     return " ".join([name, *(f"{field}={value}" for field, value in unusual.items())])
 
 
-def _run(case: Case, model: AgentModel, preset: str, budget: Budget | None, min_confidence: float) -> Result:
+def _run(case: Case, model: AgentModel, subject: Subject, budget: Budget | None, min_confidence: float) -> Result:
     began = time.perf_counter()
 
     def result(ok: bool, reason: str, detail: str, **facts: Any) -> Result:
         seconds = round(time.perf_counter() - began, 3)
-        return Result(case.id, case.category, preset, ok, reason, detail, seconds=seconds, **facts)
+        return Result(case.id, case.category, ok=ok, reason=reason, detail=detail, seconds=seconds, **vars(subject), **facts)
 
     try:
         tools = case.tools()
@@ -124,10 +132,12 @@ def _reason(decision: Decision) -> tuple[str, str] | None:
         return None
     if decision.stop is not None:
         return f"stopped_{decision.stop.reason}", decision.stop.text
+    if decision.out_of_range:
+        return "out_of_range", "; ".join(decision.out_of_range)
     if decision.missing:
         return "missing_value", ", ".join(decision.missing)
     if decision.withheld:
-        return "withheld", f"confidence {decision.confidence:.4f}"
+        return "withheld", "" if decision.confidence is None else f"confidence {decision.confidence:.4f}"
     return "no_call", "no tool fits, by the model's account"
 
 
@@ -136,26 +146,34 @@ def _plain(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
 
 
 class ResultFile:
-    """Results as JSON lines, one write each, so that an evaluation that was cut off goes on where it was."""
+    """Results as JSON lines, so that an evaluation that was cut off goes on where it was."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
 
-    def read(self, preset: str) -> dict[str, Result]:
-        """Results of that preset by case id; a last line that was cut off does not count, and is removed.
+    def read(self, subject: Subject) -> dict[str, Result]:
+        """Results of that subject by case id.
+
+        A last line that was cut off while it was written does not count, and is removed. A file with anything else in it than
+        results is refused as it is: nothing in it is changed.
 
         Raises:
             EvaluationError: the file cannot be read, or holds something else.
         """
         try:
-            text = self.path.read_bytes() if self.path.exists() else b""
-            whole = text[: text.rfind(b"\n") + 1]
-            if len(whole) < len(text):
-                os.truncate(self.path, len(whole))
-            found = [Result(**json.loads(line)) for line in whole.splitlines()]
-        except (OSError, ValueError, TypeError) as error:
-            raise EvaluationError(f"{self.path} is no file of results ({type(error).__name__}: {error})") from None
-        return {result.id: result for result in found if result.preset == preset}
+            if self.path.exists() and not self.path.is_file():  # a device may have no end
+                raise EvaluationError(f"{self.path} is not a file; name another one")
+            data = self.path.read_bytes() if self.path.exists() else b""
+            *lines, rest = data.split(b"\n")
+            found = []
+            for number, line in enumerate(lines, 1):
+                found.append(self._result(line, f"line {number}"))
+            if rest:
+                self._mend(data, rest, found)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise EvaluationError(f"{self.path} cannot be read ({reason}); name another file") from None
+        return {result.id: result for result in found if result.subject == subject}
 
     def append(self, result: Result) -> None:
         """Add one line.
@@ -166,7 +184,32 @@ class ResultFile:
         # ASCII only: a value may hold half of a surrogate pair, which no encoding of text can carry.
         line = json.dumps(asdict(result)) + "\n"
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with self.path.open("ab") as file:
                 file.write(line.encode("ascii"))
         except OSError as error:
-            raise EvaluationError(f"{self.path} cannot be written ({error})") from None
+            raise EvaluationError(f"{self.path} cannot be written ({error.strerror})") from None
+
+    def _mend(self, data: bytes, rest: bytes, found: list[Result]) -> None:
+        """What stands behind the last newline: a result that lacks only its newline gets it, the beginning of one goes."""
+        try:
+            found.append(self._result(rest, "the last line"))
+        except EvaluationError:
+            if not found or not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
+                raise
+            os.truncate(self.path, len(data) - len(rest))
+        else:
+            with self.path.open("ab") as file:
+                file.write(b"\n")
+
+    def _result(self, line: bytes, where: str) -> Result:
+        try:
+            record = json.loads(line)
+            result = Result(**record)
+        except (ValueError, TypeError, RecursionError):
+            result = None
+        if result is None or not result.is_sound():
+            raise EvaluationError(f"{self.path} is no file of results ({where} is none); name another file")
+        return result
+
+
+_BEGINNING = b'{"id": "'  # of every line

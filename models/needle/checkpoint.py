@@ -1,7 +1,9 @@
 """From a `.cact` container to a `Needle`: which tensors of the file become which array of the tree, and how.
 
 Projections that read the same input are joined, zero-centred gains get their 1, and gates that are constants of the checkpoint
-are folded into the gain they multiply. Every tensor of the container is used; n-gram tables stay packed.
+are folded into the gain they multiply. N-gram tables stay packed. At full depth every tensor of the container is used, except
+those of the heads "embedding" and "router", which nothing here runs; a ladder leaves those of its missing layers out, too. A
+container holds no tensor that its header does not imply (`read_container`).
 """
 
 from __future__ import annotations
@@ -35,17 +37,13 @@ def load_needle(
 
     Raises:
         WeightsError: the file is missing, damaged or of another format.
-        ValueError: the model has no such depth, or the window is negative.
+        OptionError: the model has no such depth, or the window is no number of positions.
     """
-    if kv_window < 0:
-        raise ValueError(f"kv_window is a number of positions, or 0 for no narrowing, received {kv_window}")
     backend = get_backend(backend)
     container = read_container(path)
-    config = needle_config(container)
+    config = needle_config(container).narrowed(kv_window)
     if depth is not None:
         config = config.ladder(depth)
-    if kv_window:
-        config = NeedleConfig(**{**vars(config), "kv_window": kv_window})
     model = load_arrays(Needle(config), needle_arrays(container, config, packed=backend.keeps_packed()), backend)
     return model, NeedleTokenizer(container.tokenizer)
 
@@ -131,16 +129,14 @@ def _hyper_connection(read, phi, layer: int, lane: int, J: int) -> dict[str, Any
 def _attention(read, join, at: str, config: NeedleConfig) -> dict[str, Any]:
     norms = [1 + read(at + "q_norm")] * config.num_heads + [1 + read(at + "k_norm")] * config.num_kv_heads
     gate = 1 / (1 + np.exp(-read(at + "attn_gate")))
-    arrays = {
+    return {
         "norm_in.gain": 1 + read(at + "norm_in"),
         "qkvg_proj.weight": join(*(f"{at}{n}_proj" for n in ("q", "k", "v", "gate"))),
         "qk_norm": np.stack(norms),
         "out_proj.weight": join(at + "out_proj"),
         "post_norm.gain": gate * (1 + read(at + "post_norm")),
+        "conv.weight": np.concatenate([read(f"{at}{n}_taps") for n in ("q", "k", "v")], axis=1),
     }
-    if config.qkv_conv_taps:
-        arrays["conv.weight"] = np.concatenate([read(f"{at}{n}_taps") for n in ("q", "k", "v")], axis=1)
-    return arrays
 
 
 def _mlp(read, at: str, config: NeedleConfig) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 
+from ..errors import ModelError
 from .layout import Header
+
+
+class OptionError(ModelError, ValueError):
+    """A Needle model was asked for with an option that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,25 @@ class NeedleConfig:
         )
 
     def ladder(self, depth: int) -> NeedleConfig:
-        """The sub-network of the first `depth` layers of the selection order, 2 ≤ depth ≤ number of kept layers."""
-        if not 2 <= depth <= len(self.layers):
-            raise ValueError(f"a ladder of this model has 2 to {len(self.layers)} layers, received depth={depth}")
+        """The sub-network of the first `depth` layers of the selection order, 2 ≤ depth ≤ number of kept layers.
+
+        Raises:
+            OptionError: there is no such depth.
+        """
+        if type(depth) is not int or not 2 <= depth <= len(self.layers):
+            raise OptionError(f"a ladder of this model has 2 to {len(self.layers)} layers, received depth={depth!r}")
         kept = self.order[:depth]
         return replace(self, layers=tuple(sorted(kept)), order=kept)
+
+    def narrowed(self, kv_window: int) -> NeedleConfig:
+        """The same model with attention narrowed to that many positions; 0 narrows nothing.
+
+        Raises:
+            OptionError: it is not a number of positions.
+        """
+        if type(kv_window) is not int or kv_window < 0:
+            raise OptionError(f"kv_window is a number of positions, or 0 for no narrowing, received {kv_window!r}")
+        return replace(self, kv_window=kv_window)
 
     def window(self, layer: int) -> int:
         """Positions that a layer sees at most, its own included; 0 for everything."""

@@ -7,7 +7,6 @@ what shape each has. Reading maps the file into memory and hands out views; noth
 
 from __future__ import annotations
 
-import hashlib
 import math
 import mmap
 import os
@@ -23,7 +22,7 @@ from ..errors import WeightsError
 from .layout import CODEBOOK_BITS, HEADER, HEADS, Damaged, Header, Slot, head_layout, read_header, tensor_layout
 from .packed import BINARY, TERNARY, PackedTensor, check_ternary, code_bits, dequantize, fixed_codebook, padded
 
-__all__ = ["Container", "Header", "PackedTensor", "dequantize", "read_container", "tensor_layout", "verify_sha256"]
+__all__ = ["Container", "Header", "PackedTensor", "dequantize", "read_container", "tensor_layout"]
 
 RECORD = struct.Struct("<BBH4IQQII")
 ALIGNMENT = 64
@@ -50,29 +49,12 @@ class Container:
     tokenizer: bytes
 
 
-def verify_sha256(path: str | os.PathLike[str], expected: str, size: int | None = None) -> None:
-    """Check a file's size (when given) and its SHA-256 (hexadecimal).
-
-    Raises:
-        WeightsError: The file is missing or is not the expected one.
-    """
-    path = Path(path)
-    try:
-        found = path.stat().st_size
-        if size is not None and found != size:
-            raise WeightsError(f"{path} has {found} bytes, {size} expected; delete the file and fetch it again")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}; check the path or fetch the file again") from error
-    if digest != expected.lower():
-        raise WeightsError(f"{path} has SHA-256 {digest}, {expected.lower()} expected; delete it and fetch it again")
-
-
 def read_container(path: str | os.PathLike[str]) -> Container:
     """Open a `.cact` container; tensors are read-only views into the mapped file.
 
-    Every size, offset, storage kind and shape is checked against the header before anything is handed out.
+    Every header word is checked for its range; every size, offset, storage kind and shape against the header; and every float
+    (dense weights, norms, codebooks) for being finite. What no such check can tell is another value in place of the right one:
+    only a checksum can.
 
     Raises:
         WeightsError: The file is missing, truncated, damaged, or not a Needle 3 container.
@@ -116,6 +98,8 @@ class _Reader:
                 raise Damaged(f"the shapes of layers.{i}.cond_v and cond_u do not agree with each other")
         if self.left > 1:
             tensors["heads.manifest"] = manifest = self._tensor(Slot("heads.manifest", (None,)))
+            if np.unique(manifest).size != manifest.size:
+                raise Damaged("the manifest names a head twice")
             for code in np.asarray(manifest):
                 if float(code) not in HEADS:
                     raise Damaged(f"unknown head code {float(code):g} in the manifest")
@@ -131,8 +115,7 @@ class _Reader:
 
     def _codebooks(self) -> dict[int, NDArray[np.float32]]:
         values = np.frombuffer(self.data, "<f4", self.header.codebook_len, HEADER.size)
-        if not np.all(np.isfinite(values)):
-            raise Damaged("a codebook holds a value that is not finite")
+        _check_finite(values, "a codebook")
         codebooks, start = {}, 0
         for bits in CODEBOOK_BITS[self.header.codebook_len]:
             codebooks[bits] = values[start : start + 2**bits]
@@ -168,6 +151,7 @@ class _Reader:
         if nbytes != math.prod(shape) * kind.itemsize:
             raise Damaged(f"{slot.name} takes {nbytes} bytes, {math.prod(shape) * kind.itemsize} expected")
         array = self.bytes[offset : offset + nbytes].view(kind).reshape(shape)
+        _check_finite(array, slot.name)
         if slot.integers and not np.array_equal(np.sort(array), np.arange(array.size)):
             raise Damaged(f"{slot.name} is not a permutation")
         return array
@@ -184,6 +168,7 @@ class _Reader:
             raise Damaged(f"{name} takes {nbytes} bytes, {packed_size + norm_size} expected")
         codes = self.bytes[offset : offset + packed_size].reshape(rows, -1)
         norms = self.bytes[offset + packed_size : offset + nbytes].view("<f2").reshape(rows, -1)
+        _check_finite(norms, name)
         if bits == TERNARY:
             check_ternary(codes, name)
         codebook = self.codebooks[bits] if bits in self.codebooks else fixed_codebook(bits, group)
@@ -207,3 +192,8 @@ class _Reader:
         if dtype != RAW or shape or group or bits:
             raise Damaged(f"the tokenizer has storage kind {dtype} and {len(shape)} dimensions, raw bytes expected")
         return self.data[offset : offset + nbytes]
+
+
+def _check_finite(values: NDArray[np.floating], name: str) -> None:
+    if not np.isfinite(values).all():
+        raise Damaged(f"{name} holds a value that is not finite")

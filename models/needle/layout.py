@@ -14,8 +14,35 @@ HEADER = struct.Struct("<48If")
 # Sizes of the codebook block and the bit widths whose tables it then holds.
 CODEBOOK_BITS = {0: (), 4: (2,), 12: (2, 3), 28: (2, 3, 4)}
 HEADS = {1: "embedding", 2: "confidence", 3: "router"}
-# What no real model comes near; keeps a damaged header from asking for absurd sizes.
-_LIMITS = {"num_layers": 64, "num_tensors": 100_000, "mhc_lanes": 64, "qkv_conv_taps": 64, "engram_conv_taps": 64}
+# Name -> smallest and largest value. No real model comes near the largest: a damaged header must neither ask for absurd sizes
+# nor pass a number on that 32 bits cannot hold.
+_RANGES = {
+    "num_tensors": (1, 100_000),
+    "codebook_len": (0, max(CODEBOOK_BITS)),
+    "kv_window": (0, 1 << 20),
+    "kv_bits": (1, 32),
+    "vocab": (1, 1 << 20),
+    "out_vocab": (0, 1 << 20),
+    "d_model": (1, 1 << 16),
+    "num_heads": (1, 1024),
+    "num_kv_heads": (1, 1024),
+    "num_layers": (1, 64),
+    "qk_head_dim": (2, 4096),
+    "v_head_dim": (1, 4096),
+    "max_seq_len": (1, 1 << 20),
+    "hada_n": (1, 1 << 17),
+    "mhc_lanes": (1, 64),
+    "sliding_window": (1, 1 << 20),
+    "qkv_conv_taps": (1, 64),
+    "engram_slots": (1, 1 << 24),
+    "engram_sub_dim": (1, 1 << 16),
+    "num_engram_tables": (1, 256),
+    "engram_conv_taps": (1, 64),
+    "engram_conv_dilation": (1, 1024),
+    "engram_seed_heads": (0, 256),
+}
+_LONGEST_NGRAM = 16
+_LARGEST_ROPE_THETA = 1e12
 
 
 class Damaged(Exception):
@@ -95,13 +122,11 @@ def read_header(data: bytes | mmap.mmap) -> Header:
 
 
 def _header_problem(h: Header) -> str | None:
-    optional = {"kv_window", "out_vocab", "qkv_conv_taps", "engram_seed_heads", "codebook_len"}
-    if not h.engram_sites:
-        optional |= set(_ENGRAM_WORDS)
-    for name in (*_HEADER_WORDS, *_ENGRAM_WORDS):
-        size = getattr(h, name)
-        if size > _LIMITS.get(name, 1 << 24) or (size == 0 and name not in optional):
-            return f"{name} is {size}"
+    for name, (least, most) in _RANGES.items():
+        value = getattr(h, name)
+        unused = name in _ENGRAM_WORDS and not h.engram_sites
+        if value > most or (value < least and not unused):
+            return f"{name} is {value}, {least} to {most} expected"
     if h.codebook_len not in CODEBOOK_BITS:
         return f"codebook_len is {h.codebook_len}"
     if h.num_heads % h.num_kv_heads or h.out_vocab > h.vocab or h.qk_head_dim % 2:
@@ -112,11 +137,11 @@ def _header_problem(h: Header) -> str | None:
         return "the mask of global layers names a layer that does not exist"
     if list(h.engram_sites) != sorted(set(h.engram_sites)) or any(s >= h.num_layers for s in h.engram_sites):
         return f"engram_sites are {h.engram_sites}"
-    if h.engram_sites and (not h.engram_orders or min(h.engram_orders) < 1):
-        return f"engram_orders are {h.engram_orders}"
+    if (h.engram_sites and not h.engram_orders) or any(not 1 <= n <= _LONGEST_NGRAM for n in h.engram_orders):
+        return f"engram_orders are {h.engram_orders}, 1 to {_LONGEST_NGRAM} expected"
     if h.engram_orders and h.num_engram_tables % len(h.engram_orders):
         return f"{h.num_engram_tables} engram tables for {len(h.engram_orders)} orders"
-    if not (math.isfinite(h.rope_theta) and h.rope_theta > 0):
+    if not 1 < h.rope_theta <= _LARGEST_ROPE_THETA:  # false for NaN, too
         return f"rope_theta is {h.rope_theta}"
     return None
 
@@ -158,9 +183,8 @@ def tensor_layout(header: Header) -> Iterator[Slot]:
         yield Slot(at + "norm_in", (d,))
         for name, rows in (("q", query), ("k", key), ("v", value)):
             yield Slot(f"{at}{name}_proj", (rows, d), matrix=True)
-        if h.qkv_conv_taps:
-            for name, rows in (("q", query), ("k", key), ("v", value)):
-                yield Slot(f"{at}{name}_taps", (h.qkv_conv_taps, rows))
+        for name, rows in (("q", query), ("k", key), ("v", value)):
+            yield Slot(f"{at}{name}_taps", (h.qkv_conv_taps, rows))
         yield Slot(at + "q_norm", (h.qk_head_dim,))
         yield Slot(at + "k_norm", (h.qk_head_dim,))
         yield Slot(at + "gate_proj", (attended, d), matrix=True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from typing import Literal
 
 import pytest
 from ferrule.agents import (
@@ -23,10 +24,12 @@ from ferrule.agents import (
     RunUsage,
     SchemaError,
     ScriptedModel,
+    ScriptError,
     Stop,
+    UsageError,
     read_log,
 )
-from ferrule.tools import RetryCall, Tool, ToolCall, ToolDefinitionError, tool
+from ferrule.tools import RetryCall, Tool, ToolCall, ToolDefinitionError, ToolFailed, tool
 
 
 @tool
@@ -133,7 +136,10 @@ def test_text_from_outside_cannot_pass_for_markers():
 
 def test_refusal_when_no_tool_fits():
     result = run([])
-    assert result.steps == [Goal(GOAL), Refusal("no_tool", "no tool fits this goal")]
+    assert result.steps == [
+        Goal(GOAL),
+        Refusal("no_tool", "no tool fits this goal; say it in other words, or add a tool for it"),
+    ]
     assert result.status == "refused"
     with pytest.raises(RunError, match="no tool fits"):
         result.raise_for_status()
@@ -155,11 +161,14 @@ def test_calls_the_model_is_not_sure_of_are_withheld():
     assert run([ADD], "3", confidence=0.1).calls == [ADD]
 
 
-def test_the_confidence_of_several_calls_is_that_of_all_together():
-    assert run([ADD, OSLO], "done", confidence=0.011).calls == [ADD, OSLO]
-    refused = run([ADD, OSLO], confidence=0.0099)
+def test_the_confidence_that_is_told_is_the_one_that_is_compared():
+    made = run([ADD, OSLO], "done", confidence=0.0121)
+    assert made.calls == [ADD, OSLO]
+    assert made.steps[1].confidence == pytest.approx(0.11)
+    refused = run([ADD, OSLO], confidence=0.0081)
     assert refused.steps[-1].withheld == (ADD, OSLO)
-    assert "add, weather" in refused.answer
+    assert refused.steps[-1].confidence == pytest.approx(0.09)
+    assert "to call add, weather (confidence 0.09 each, 0.1 needed); say it in other words, or lower" in refused.answer
 
 
 def test_low_confidence_after_results_ends_the_run():
@@ -252,7 +261,7 @@ def test_failing_tools(call, error):
     (observed,) = result.observations
     assert (observed.ok, observed.value, observed.error) == (False, None, error)
     assert json.dumps([{"error": error}], separators=(",", ":"), ensure_ascii=False) in model.prompts[1]
-    assert result.status == "answered"
+    assert (result.status, result.answer) == ("failed", f"{call.name} failed: {error}; the model says: It did not work.")
     assert result.failures == [observed]
     with pytest.raises(RunError, match=f"^{call.name} failed: "):
         result.raise_for_status()
@@ -290,7 +299,7 @@ def test_wrong_calls_of_a_model_without_grammar_are_observations(turn):
     )
     result = Agent(model, TOOLS).run(GOAL)
     assert not result.observations[0].ok
-    assert result.answer == "Oh."
+    assert result.answer.endswith(" failed: " + result.observations[0].error + "; the model says: Oh.")
 
 
 @pytest.mark.parametrize(
@@ -300,6 +309,89 @@ def test_a_turn_that_cannot_be_read_ends_the_run(turn):
     result = Agent(ScriptedModel([turn], check=False), TOOLS).run(GOAL)
     assert result.steps[-1].reason == "malformed"
     assert "\n" not in result.answer
+
+
+@pytest.fixture
+def bridge():
+    """Lights behind a bridge, and what was done with them."""
+    done = []
+
+    @tool(permission="write")
+    def control_lights(room: Literal["kitchen", "bedroom"], state: Literal["on", "off"]) -> str:
+        done.append((room, state))
+        if room == "kitchen":
+            raise ToolFailed("the bridge is offline; 7 bulbs are off")
+        return "ok"
+
+    return done, [control_lights, add]
+
+
+def lights(room, state):
+    return ToolCall("control_lights", {"room": room, "state": state})
+
+
+def test_a_tool_that_changes_things_and_failed_is_not_tried_in_another_way(bridge):
+    done, tools = bridge
+    result = run([lights("kitchen", "on")], [lights("kitchen", "off")], tools=tools)
+    assert done == [("kitchen", "on")]
+    assert (result.status, result.answer) == ("failed", "control_lights failed: the bridge is offline; 7 bulbs are off")
+
+
+def test_calls_beside_one_of_a_failed_tool_are_made(bridge):
+    done, tools = bridge
+    model = scripted([lights("kitchen", "on")], [lights("bedroom", "off"), ADD], "The kitchen lights are on.")
+    result = Agent(model, tools).run(GOAL)
+    assert done == [("kitchen", "on")]
+    assert result.calls == [lights("kitchen", "on"), ADD]
+    assert '[{"error":"not called: control_lights failed before in this run"},3]' in model.prompts[2]
+    assert result.answer.startswith("control_lights failed: the bridge is offline")
+
+
+def test_a_failure_is_not_hidden_by_another_call_of_the_tool(bridge):
+    done, tools = bridge
+    result = run([lights("kitchen", "on"), lights("bedroom", "on")], [], tools=tools)
+    assert done == [("kitchen", "on"), ("bedroom", "on")]
+    assert [failure.call for failure in result.failures] == [lights("kitchen", "on")]
+    assert result.status == "failed"
+
+
+def test_errors_are_no_evidence(bridge):
+    _, [control_lights, _] = bridge
+
+    @tool
+    def square(x: int) -> int:
+        return x * x
+
+    result = run([lights("kitchen", "on")], [ToolCall("square", {"x": 7})], tools=[control_lights, square], goal="kitchen on")
+    assert result.calls == [lights("kitchen", "on")]
+
+
+def test_what_a_tool_asks_to_be_corrected_is_called_again(lamp):
+    done = []
+
+    @tool(permission="write")
+    def book(room: str) -> str:
+        done.append(room)
+        if room == "attic":
+            raise RetryCall("there is no attic")
+        return room
+
+    result = run([ToolCall("book", {"room": "attic"})], [ToolCall("book", {"room": "hall"})], [], tools=[book])
+    assert done == ["attic", "hall"]
+    assert result.status == "answered"
+
+
+def test_a_result_that_is_longer_than_the_context_is_cut():
+    @tool
+    def read() -> str:
+        return "word " * 5000
+
+    model = scripted([ToolCall("read", {})], "Long.", context_length=2000)
+    result = Agent(model, [read]).run(GOAL)
+    assert result.answer == "Long."
+    assert len(result.observations[0].value) == 25000
+    assert "too long for the model's context: the first " in model.prompts[1]
+    assert len(model.tokenizer.encode(model.prompts[1])) < 2000
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------
@@ -352,9 +444,22 @@ def test_wall_clock_is_looked_at_between_the_calls_of_a_turn():
 
 
 def test_complete_calls_of_a_turn_that_was_cut_off_are_made():
-    result = run([ADD, OSLO, LAGOS], "Two of three.", budget=Budget(turn_tokens=75))
+    model = scripted([ADD, OSLO, LAGOS], "Two of three.")
+    result = Agent(model, TOOLS, budget=Budget(turn_tokens=75)).run(GOAL)
     assert result.calls == [ADD, OSLO]
     assert result.status == "answered"
+    assert "</tool_call><|im_end|>\n<|im_start|>tool\n" in model.prompts[1]
+
+
+def test_a_tool_without_a_limit_gets_what_is_left_of_the_wall_clock():
+    @tool(timeout=None)
+    def forever() -> None:
+        time.sleep(2)
+
+    began = time.monotonic()
+    result = run([ToolCall("forever", {})], tools=[forever], budget=Budget(seconds=0.2))
+    assert time.monotonic() - began < 1.5
+    assert [type(step) for step in result.steps] == [Goal, Call, Observation, Stop]
 
 
 def test_prompt_longer_than_the_context():
@@ -466,6 +571,73 @@ def test_errors_come_out_of_coroutines():
         asyncio.run(Agent(scripted([], context_length=10), TOOLS).arun(GOAL))
 
 
+def test_async_tools_run_on_the_callers_event_loop():
+    async def go():
+        lock, loops = asyncio.Lock(), []
+
+        @tool
+        async def enter() -> str:
+            async with lock:
+                loops.append(asyncio.get_running_loop())
+            return "in"
+
+        async with lock:  # a lock that somebody waits for belongs to one loop
+            task = asyncio.create_task(Agent(scripted([ToolCall("enter", {})], "ok"), [enter]).arun(GOAL))
+            await asyncio.sleep(0.2)
+        return (await task).status, loops == [asyncio.get_running_loop()]
+
+    assert asyncio.run(go()) == ("answered", True)
+
+
+def test_a_cancelled_run_calls_no_more_tools(tmp_path):
+    done = []
+
+    @tool
+    def slow(x: int) -> None:
+        done.append(x)
+        time.sleep(0.2)
+
+    async def go():
+        calls = [ToolCall("slow", {"x": x}) for x in (1, 2, 3)]
+        agent = Agent(scripted(calls, "ok"), [slow], log=tmp_path / "log")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(agent.arun(GOAL), 0.1)
+        await asyncio.sleep(0.6)
+
+    asyncio.run(go())
+    assert done == [1]
+    assert '"kind":"end","reason":"CancelledError' in (tmp_path / "log").read_text()
+
+
+def test_a_cancelled_run_stops_between_tokens():
+    model = scripted([ADD], "3")
+    stream_tokens, written = model.stream_tokens, []
+
+    def slowly(*arguments, **options):
+        stream = stream_tokens(*arguments, **options)
+        tokens = stream._tokens
+
+        def each():
+            for token in tokens:
+                time.sleep(0.05)
+                written.append(token)
+                yield token
+
+        stream._tokens = each()
+        return stream
+
+    model.stream_tokens = slowly
+
+    async def go():
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(Agent(model, TOOLS).arun(GOAL), 0.2)
+        return len(written)
+
+    count = asyncio.run(go())
+    time.sleep(0.2)
+    assert 0 < count == len(written) < 8
+
+
 def test_a_decision_executes_nothing():
     done = []
 
@@ -552,6 +724,56 @@ def test_a_crash_in_the_middle_leaves_a_readable_log(tmp_path):
     assert [step.kind for step in read_log(path)[0]] == ["goal", "call", "observation", "call"]
     assert agent.run("again").status == "refused"
     assert [step.kind for step in read_log(path)[1]] == ["goal", "refusal"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(KeyboardInterrupt, "KeyboardInterrupt"), (None, "ScriptError: the script is over")]
+)
+def test_the_log_says_how_a_run_ended(tmp_path, error, reason):
+    @tool
+    def work() -> None:
+        if error:
+            raise error
+
+    with (
+        Agent(scripted([ToolCall("work", {})]), [work], log=tmp_path / "log") as agent,
+        pytest.raises((KeyboardInterrupt, ScriptError)),
+    ):
+        agent.run(GOAL)
+    last = json.loads((tmp_path / "log").read_text().splitlines()[-1])
+    assert (last["kind"], last["usage"]["turns"]) == ("end", 1 if error else 2)
+    assert last["reason"].startswith(reason)
+
+
+def test_the_log_says_that_a_stream_was_left(tmp_path):
+    steps = Agent(scripted([ADD], "3"), TOOLS, log=tmp_path / "log").stream(GOAL)
+    next(steps)
+    steps.close()
+    assert json.loads((tmp_path / "log").read_text().splitlines()[-1])["reason"] == "left before its end"
+
+
+def test_a_goal_that_is_too_long_is_not_logged(tmp_path):
+    agent = Agent(scripted([ADD], context_length=100), [add], log=tmp_path / "log")
+    with pytest.raises(ContextError):
+        agent.run("please " * 5000)
+    assert (tmp_path / "log").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_confidence": float("nan")}, "min_confidence is a number from 0 to 1, received nan"),
+        ({"min_confidence": -1}, "min_confidence is a number from 0 to 1, received -1"),
+        ({"min_confidence": 2}, "min_confidence is a number from 0 to 1, received 2"),
+        ({"instructions": None}, "instructions are a text, received None"),
+        ({"budget": 5}, "budget is a Budget, such as .*, received 5"),
+    ],
+)
+def test_arguments_of_an_agent(options, message):
+    with pytest.raises(UsageError, match=message) as error:
+        Agent(scripted(), TOOLS, **options)
+    assert isinstance(error.value, AgentError)
+    assert isinstance(error.value, ValueError)
 
 
 def test_unwritable_log():

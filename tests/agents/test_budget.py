@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ferrule.agents import Budget, RunUsage
+from ferrule.agents import Budget, RunUsage, UsageError
 
 
 @pytest.mark.parametrize("name", ["turns", "calls", "tokens", "turn_tokens", "reasoning_tokens", "seconds"])
@@ -44,3 +44,16 @@ def test_wall_clock(before):
 
 def test_used_up_calls_leave_the_model_its_last_word():
     assert Budget(calls=1).before_turn(RunUsage(calls=1), time.monotonic()) is None
+
+
+@pytest.mark.parametrize("limit", [{"turns": "3"}, {"reasoning_tokens": 1.5}, {"calls": True}, {"seconds": None}])
+def test_limits_are_numbers(limit):
+    with pytest.raises(UsageError, match=r"a budget is a (whole )?number above 0, received") as error:
+        Budget(**limit)
+    assert isinstance(error.value, ValueError)
+
+
+def test_what_is_left_for_a_tool():
+    assert Budget(seconds=float("inf")).seconds_left(0.0) is None
+    assert 8.5 < Budget(seconds=10).seconds_left(time.monotonic() - 1) <= 9
+    assert Budget(seconds=1).seconds_left(time.monotonic() - 5) > 0

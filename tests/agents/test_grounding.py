@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ferrule.agents import Agent, ScriptedModel
+import pytest
+from ferrule.agents import Agent, ScriptedModel, grounding
 from ferrule.agents.evidence import Evidence
-from ferrule.agents.grounding import grounded
 from ferrule.tools import Tool, ToolCall, tool
 
 BOOK = Tool(
@@ -30,7 +30,7 @@ BOOK = Tool(
 
 
 def ground(goal, parameters=BOOK.parameters, **arguments):
-    return grounded(ToolCall("book", arguments), Tool("book", "", parameters), Evidence(goal)).arguments
+    return grounding.ground(ToolCall("book", arguments), Tool("book", "", parameters), Evidence(goal)).call.arguments
 
 
 def test_optional_inventions_are_left_out():
@@ -108,7 +108,7 @@ def test_a_required_number_that_nobody_said_is_not_passed_on():
     refused = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).run("start a timer for the eggs")
     assert (refused.status, refused.steps[-1].reason) == ("refused", "missing_value")
     assert refused.steps[-1].withheld == (ToolCall("set_timer", {"minutes": 9.0}),)
-    assert "set_timer.minutes" in refused.answer
+    assert "nothing that was said gives the number for set_timer.minutes" in refused.answer
     copied_wrong = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).decide("a timer for 19 minutes")
     assert (copied_wrong.calls, copied_wrong.missing) == ((), ("set_timer.minutes",))
     assert timers == []
@@ -139,3 +139,71 @@ def test_without_grounding_the_model_may_work_values_out():
     call = ToolCall("tip", {"amount": 12, "note": "thanks"})
     agent = Agent(ScriptedModel.from_calls([[call], "Done."]), [tip], grounding=False)
     assert agent.run("tip 15 per cent of 80 dollars").calls == [call]
+
+
+@tool
+def set_pasta_timer(minutes: int = 5, label: str = "timer") -> int:
+    return minutes
+
+
+@tool
+def translate(text: str, target_language: str = "en") -> str:
+    """Translates.
+
+    Args:
+        text: What to translate.
+        target_language: Code of the language, such as "fr".
+    """
+    return target_language
+
+
+def made(call, goal, *tools):
+    return Agent(ScriptedModel.from_calls([[call], "Done."]), tools or [set_pasta_timer, translate]).run(goal)
+
+
+def test_a_number_in_another_unit_is_kept():
+    call = ToolCall("set_pasta_timer", {"minutes": 120})
+    assert made(call, "set a pasta timer for 2 hours").observations[0].value == 120
+
+
+@pytest.mark.parametrize(
+    ("goal", "code", "used"),
+    [
+        ("say hello in German", "de", "de"),
+        ("say hello in Klingon", "tlh", "tlh"),
+        ("say hello in English", "tlh", "en"),
+        ("say hello", "fr", "en"),
+        ("say hello", "en", "en"),
+    ],
+)
+def test_codes(goal, code, used):
+    call = ToolCall("translate", {"text": "hello", "target_language": code})
+    assert made(call, goal).observations[0].value == used
+
+
+def test_what_is_left_out_is_in_the_step():
+    call = ToolCall("set_pasta_timer", {"minutes": 9, "label": "window seat"})
+    run = made(call, "a timer for 9 minutes")
+    assert run.steps[1].dropped == ('label="window seat"',)
+    assert run.calls == [ToolCall("set_pasta_timer", {"minutes": 9})]
+    decision = Agent(ScriptedModel.from_calls([[call]]), [set_pasta_timer]).decide("a timer for 9 minutes")
+    assert decision.dropped == (('label="window seat"',),)
+
+
+def timer(required):
+    minutes = {"type": "integer", "minimum": 1, "maximum": 1440}
+    schema = {"type": "object", "properties": {"minutes": minutes, "room": {"type": "string"}}, "required": required}
+    return Tool("timer", "", schema, lambda **arguments: arguments)
+
+
+@pytest.mark.parametrize("required", [["minutes"], []])
+def test_a_number_beyond_the_schemas_limits(required):
+    run = made(ToolCall("timer", {"minutes": 300}), "a timer for 3000 minutes", timer(required))
+    assert run.steps[-1].reason == "out_of_range"
+    assert run.answer == "not called, since 3000 was said, and timer.minutes must be at most 1440; say one that is allowed"
+    assert run.calls == []
+
+
+def test_a_number_that_is_another_arguments_is_not_beyond_limits():
+    call = ToolCall("timer", {"minutes": 300, "room": "room 3000"})
+    assert made(call, "a timer in room 3000", timer([])).calls == [ToolCall("timer", {"room": "room 3000"})]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
@@ -143,3 +144,41 @@ def test_a_pipe_will_do():
     run = log.begin({})
     log.step(run, Goal("g"))
     assert b'"text":"g"' in os.read(reading, 10_000)
+
+
+@pytest.mark.parametrize("content", ["my notes\n", "notes without an end", '{"name": "x"}\n', "[]", "\0\xff" * 50])
+def test_another_file_is_left_as_it_is(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(LogError, match="is no log of runs: nothing was written; choose another path"):
+        RunLog(path)
+    assert path.read_bytes() == content.encode("latin-1")
+
+
+def test_a_file_that_takes_a_few_bytes_at_a_time(tmp_path):
+    log = RunLog(tmp_path / "runs.jsonl")
+
+    class Reluctant:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            return self.file.write(data[:7])
+
+        def fileno(self):
+            return self.file.fileno()
+
+    log._file = Reluctant(log._file)
+    run = log.begin({})
+    log.step(run, FIRST[0])
+    assert read_log(tmp_path / "runs.jsonl") == [FIRST[:1]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_logs_close(tmp_path):
+    with RunLog(tmp_path / "runs.jsonl") as log:
+        run = log.begin({})
+    with pytest.raises(LogError):
+        log.step(run, FIRST[0])
+    RunLog(tmp_path / "runs.jsonl")
+    gc.collect()

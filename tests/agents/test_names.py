@@ -87,3 +87,22 @@ def test_listed_objects_that_could_be_taken_for_renamed_properties():
     schema = {"type": "object", "properties": {"maxItems": {}, "x": {"enum": [{"max_items": 1}]}}}
     with pytest.raises(SchemaError, match="max_items"):
         WireNames([Tool("a", "", schema)])
+
+
+def test_keys_that_no_schema_declares_are_data():
+    parameters = {
+        "type": "object",
+        "properties": {
+            "userId": {"type": "string"},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+            "node": {"$ref": "#/$defs/node"},
+        },
+        "$defs": {"node": {"properties": {"userId": {}, "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}}}},
+    }
+    tool = Tool("f", "", parameters)
+    names = WireNames([tool])
+    free = {"user_id": "a", "userId": "b"}
+    wire = ToolCall("f", {"user_id": "x", "headers": free, "node": {"user_id": free, "next": {"user_id": 1}}})
+    caller = ToolCall("f", {"userId": "x", "headers": free, "node": {"userId": free, "next": {"userId": 1}}})
+    assert names.to_caller(wire) == caller
+    assert names.to_wire(caller) == wire

@@ -35,7 +35,7 @@ results = st.builds(
 confidences = st.none() | st.floats(0, 1)
 steps = st.one_of(
     st.builds(Goal, text),
-    st.builds(Call, calls, text, confidences),
+    st.builds(Call, calls, text, confidences, st.lists(text).map(tuple), st.integers(0, 9)),
     st.builds(Observation, results),
     st.builds(Refusal, st.sampled_from(["no_tool", "low_confidence"]), text, st.lists(calls).map(tuple), text, confidences),
     st.builds(Answer, text),
@@ -94,11 +94,33 @@ def test_a_run_tells_what_happened():
     assert run.raise_for_status() is run
 
 
-def test_failures_are_those_that_no_later_call_of_the_tool_made_good():
-    run = Run([Goal("g"), result("f", False, 1), result("g", False, 1), result("f", True, 2), result("h", True), Answer("")])
-    assert [(failure.call.name, failure.error) for failure in run.failures] == [("g", "it broke")]
-    with pytest.raises(RunError, match=r"^g failed: it broke$"):
-        run.raise_for_status()
+def called(turn: int, name: str, x: int, ok: bool, retry: bool = False) -> list:
+    call = ToolCall(name, {"x": x})
+    error = None if ok else f"{name}({x}) broke"
+    return [Call(call, turn=turn), Observation(ToolResult(call, ok, None, error, retry))]
+
+
+@pytest.mark.parametrize(
+    ("observed", "failed"),
+    [
+        ([called(1, "f", 1, False), called(1, "f", 2, True)], ["f(1) broke"]),
+        ([called(1, "f", 1, False), called(2, "f", 2, True)], ["f(1) broke"]),
+        ([called(1, "f", 1, False), called(2, "f", 1, True)], []),
+        ([called(1, "f", 1, False, retry=True), called(2, "f", 2, True)], []),
+        ([called(1, "f", 1, False, retry=True), called(1, "f", 2, True)], ["f(1) broke"]),
+        ([called(1, "f", 1, False, retry=True), called(2, "f", 2, False)], ["f(2) broke"]),
+        ([called(1, "f", 1, False, retry=True), called(2, "f", 2, False, retry=True), called(3, "f", 3, True)], []),
+        ([called(1, "f", 1, False, True), called(1, "f", 2, False, True), called(2, "f", 3, True)], ["f(2) broke"]),
+        ([called(1, "f", 1, False, retry=True), called(2, "g", 2, True)], ["f(1) broke"]),
+    ],
+)
+def test_failures_that_nothing_made_good(observed, failed):
+    run = Run([Goal("g"), *(step for steps in observed for step in steps), Answer("")])
+    assert [failure.error for failure in run.failures] == failed
+    assert run.status == ("failed" if failed else "answered")
+    if failed:
+        with pytest.raises(RunError, match=r"^f failed: f\("):
+            run.raise_for_status()
 
 
 @pytest.mark.parametrize(

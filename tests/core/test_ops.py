@@ -255,6 +255,11 @@ case(lambda x: ops.max(x), lambda x: x.max(-1), np.array([[-np.inf, -2], [-np.in
 case(lambda x: ops.argmax(x), lambda x: x.argmax(-1), normal(3, 9))
 case(lambda x: ops.argmax(x, 0), lambda x: x.argmax(0), integers(0, 3, 9, 4), label="argmax-ties")
 case(lambda x: ops.argmax(x), lambda x: np.zeros(2, int), np.full((2, 40), -np.inf, np.float32), label="argmax-all-equal")
+case(
+    lambda x: [*ops.top_k(x, 3)],
+    lambda x: [-np.sort(-x)[..., :3], np.argsort(-x, kind="stable")[..., :3].astype(np.int32)],
+    normal(2, 4, 7),
+)
 case(lambda x: ops.logsumexp(x), logsumexp, normal(3, 5, scale=20))
 case(lambda x: ops.logsumexp(x, (0, -1)), lambda x: logsumexp(x, (0, 2)), x234)
 case(lambda x: ops.logsumexp(x, 1, True), lambda x: logsumexp(x, 1, True), x234)

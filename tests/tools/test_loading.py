@@ -55,7 +55,7 @@ def test_decorated_functions(write):
     assert tools.names == ("first", "second")
     assert tools.execute(ToolCall("first", {"p": {"x": 3}})).value == 3
     assert tools.execute(ToolCall("second", {})).value == "2"
-    assert sys.path == before
+    assert sys.path == [*before, str(path.parent)]
     added = sys.modules.keys() - modules
     assert all(name.startswith("_ferrule_tools_") for name in added)
     # Nothing is left beside the user's file, and it can be loaded again.
@@ -119,7 +119,8 @@ def test_json_files(write, document):
         ("t.json", '{"name": "f",\n "description": d}', ["line 2", "column 17"]),
         ("t.json", b"\xff\xfe{", ["not a JSON file"]),
         ("t.json", '{"name": "f", "x": NaN}', ["NaN"]),
-        ("t.json", "[" * 100_000, ["not a JSON file"]),
+        ("t.json", "[" * 100_000, ["nested too deeply"]),
+        ("t.json", '{"tools": [{"name": "f"}]}', ["stand under 'tools'", "that list itself"]),
         ("t.json", "[]", ["no tools"]),
         ("t.json", "3", ["must be a JSON object", "3"]),
         ("t.json", '[{"name": "f"}, {"description": "g"}]', ["entry 2", "name"]),
@@ -162,3 +163,9 @@ def test_sources_that_are_not_files(source, word):
         load_tools(source)
     assert "\n" not in str(caught.value)
     assert ".py" in str(caught.value)
+
+
+def test_what_a_function_imports_when_it_is_called(write):
+    write("beside_the_tools.py", "ANSWER = 42")
+    path = write("late.py", "def late() -> int:\n    import beside_the_tools\n    return beside_the_tools.ANSWER\n")
+    assert load_tools(path).execute(ToolCall("late", {})).value == 42

@@ -109,3 +109,21 @@ def test_defaults_are_filled_in_at_every_level_as_copies():
     assert filled == {"a": {"n": [1]}, "b": [{"n": [1]}, {"n": []}], "c": 2}
     filled["a"]["n"].append(2)
     assert with_defaults(schema, {"a": {}})["a"] == {"n": [1]}
+
+
+def test_defaults_behind_references():
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/inner"}, "b": {"allOf": [{"$ref": "#/$defs/inner"}, {"type": "object"}]}},
+        "allOf": [{"properties": {"c": {"$ref": "#/$defs/two"}}}],
+        "$defs": {
+            "inner": {"type": "object", "properties": {"n": {"default": 1}, "a": {"$ref": "#/$defs/inner"}}},
+            "two": {"default": 2},
+        },
+    }
+    assert with_defaults(schema, {"a": {"a": {}}, "b": {}}) == {"a": {"n": 1, "a": {"n": 1}}, "b": {"n": 1}, "c": 2}
+
+
+def test_an_unknown_type_is_answered_with_the_types_there_are():
+    with pytest.raises(ToolDefinitionError, match=r"/properties/x/type is 'strng', which is no type; .* string, integer"):
+        make({"type": "object", "properties": {"x": {"type": "strng"}}})

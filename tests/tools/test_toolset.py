@@ -147,3 +147,18 @@ def test_execute_never_raises(name, arguments):
     assert isinstance(result, ToolResult)
     assert result.ok == (result.error is None)
     assert result.ok or ("\n" not in result.error and result.error)
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_a_call_may_have_a_shorter_limit_than_its_tool(timeout):
+    import asyncio
+    import time
+
+    def slow() -> None:
+        time.sleep(1)
+
+    tools = Toolset([Tool("slow", function=slow, timeout=timeout)])
+    began = time.monotonic()
+    results = [tools.execute(ToolCall("slow", {}), 0.05), asyncio.run(tools.aexecute(ToolCall("slow", {}), 0.05))]
+    assert time.monotonic() - began < 0.9
+    assert all("took longer than its limit of 0.05 s" in result.error for result in results)

@@ -268,3 +268,17 @@ def test_schema_errors_name_the_tool():
     bad = Tool("my_tool", "", {"type": "object", "properties": {"v": {"type": "string", "pattern": "(?=a)"}}})
     with pytest.raises(SchemaError, match=r"my_tool.*pattern"):
         dialect.grammar([WEATHER, bad])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "closing"),
+    [
+        ([6, 7, 30, 10, 40, 11, 5], []),
+        ([6, 7, 30, 10, 40, 11], [5]),
+        ([6, 7, 30, 10, 40], [11, 5]),
+        ([6, 7, 30], [5]),
+        ([], [5]),
+    ],
+)
+def test_a_turn_that_was_cut_off_is_closed(tokens, closing):
+    assert dialect.closing(tokens) == closing

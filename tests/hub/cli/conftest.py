@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from ferrule.agents import ScriptedModel
-from ferrule.hub.cli.main import app
+from ferrule.hub.cli.app import app
 from typer.testing import CliRunner
 
 TOOLS = '''

@@ -64,12 +64,13 @@ def test_a_log(ferrule, script, folder):
 def test_refused(ferrule, script):
     script([])
     result = ferrule("run", "sing", "--tools", "tools.py")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (3, "no tool fits this goal")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("no tool fits this goal")
     script([])
     result = ferrule("run", "sing", "--tools", "tools.py", "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["status"] == "refused"
-    assert result.stderr == "error: no tool fits this goal\n"
+    assert result.stderr.startswith("error: no tool fits this goal")
 
 
 def test_stopped_by_a_budget(ferrule, script):
@@ -84,6 +85,92 @@ def test_options_reach_the_agent(ferrule, script):
     options = ["--instructions", "date: 2026-11-22", "--min-confidence", "0.6"]
     assert ferrule("run", "what is 2 + 3?", "--tools", "tools.py", *options).exit_code == 3
     assert model.prompts[0].startswith("<|im_start|>system\ndate: 2026-11-22<|im_end|>")
+
+
+NOISY = """
+import subprocess
+from ferrule.tools import tool
+
+print("loading the file")
+
+@tool
+def shout(text: str) -> str:
+    \'\'\'Shouts.\'\'\'
+    print("shouting")
+    subprocess.run(["echo", "a program"], check=True)
+    return text.upper()
+"""
+
+
+def test_json_is_all_there_is_on_standard_output(ferrule, script, folder, capfd):
+    """What the tools file, tools, and programs that they start print goes to standard error."""
+    (folder / "tools.py").write_text(NOISY)
+    script([ToolCall("shout", {"text": "hi"})], "HI")
+    result = ferrule("run", "shout hi", "--tools", "tools.py", "--json")
+    assert json.loads(result.stdout)["status"] == "answered"
+    assert result.stderr == "loading the file\nshouting\n"
+    assert capfd.readouterr() == ("", "a program\n")
+    script([ToolCall("shout", {"text": "hi"})], "HI")
+    assert "shouting\n" in ferrule("run", "shout hi", "--tools", "tools.py").stdout
+
+
+def test_what_comes_from_outside_gives_no_orders_to_the_terminal(ferrule, script, folder):
+    (folder / "tools.py").write_text(
+        "from ferrule.tools import tool\n\n@tool\ndef fail(text: str) -> str:\n    '''Fails.'''\n"
+        "    raise RuntimeError('\\x1b[2J' + text)\n"
+    )
+    script([ToolCall("fail", {"text": "\x9b2J"})], "it \x1b]0;title\x07 failed")
+    result = ferrule("run", "fail at \x9b2J", "--tools", "tools.py")
+    assert result.exit_code == 1
+    assert not {"\x1b", "\x9b", "\x07"} & set(result.stdout + result.stderr)
+    assert "RuntimeError: \\u001b[2J\\u009b2J" in result.stdout
+    assert "RuntimeError: \\u001b[2J\\u009b2J" in result.stderr
+    assert "it \\u001b]0;title\\u0007 failed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "turns"),
+    [
+        ("--max-turns", 1, [[ADD]]),
+        ("--max-calls", 1, [[ADD, ToolCall("add", {"a": 4, "b": 5})]]),
+        ("--turn-tokens", 3, [[ADD]]),
+    ],
+)
+def test_a_budget_is_raised_by_an_option(ferrule, script, option, value, turns):
+    script(*turns)
+    result = ferrule("run", "what is 2 + 3 and 4 + 5?", "--tools", "tools.py", option, value, "--json")
+    assert result.exit_code == 4
+    assert f"raise {option} to go on" in json.loads(result.stdout)["answer"]
+    assert f"raise {option} to go on" in result.stderr
+    assert "Budget(" not in result.stdout + result.stderr
+
+
+def test_a_decision_is_logged(ferrule, script, folder):
+    (folder / "tools.json").write_text(
+        json.dumps([{"name": "ring", "description": "Rings.", "parameters": {"type": "object", "properties": {}}}])
+    )
+    for turn, kinds, status, code in (
+        ([ToolCall("ring", {})], ["goal", "call"], "decided", 0),
+        ([], ["goal", "refusal"], "refused", 3),
+    ):
+        script(turn)
+        log = f"{status}.jsonl"
+        result = ferrule("run", "ring the bell", "--tools", "tools.json", "--json", "--log", log)
+        assert result.exit_code == code
+        document = json.loads(result.stdout)
+        assert document["status"] == status
+        assert [step["kind"] for step in document["steps"]] == kinds
+        assert [[step.kind for step in run] for run in read_log(folder / log)] == [kinds]
+        first, *_, last = [json.loads(line) for line in (folder / log).read_text().splitlines()]
+        assert first["tools"][0]["name"] == "ring"
+        assert (last["kind"], last["reason"]) == ("end", status)
+
+
+def test_a_decision_for_people(ferrule, script, folder):
+    (folder / "tools.json").write_text(json.dumps([{"name": "ring", "parameters": {"type": "object", "properties": {}}}]))
+    script([ToolCall("ring", {})])
+    lines = ferrule("run", "ring the bell", "--tools", "tools.json").stdout.splitlines()
+    assert lines[:2] == ["→ ring()", "These tools have no implementation here, so nothing was run."]
 
 
 def test_schemas_without_functions_are_decided_on_and_not_run(ferrule, script, folder):
@@ -120,7 +207,10 @@ def test_tools_that_fail(ferrule, script, name, line):
     script([ToolCall(name, {})], "It did not work.")
     result = ferrule("run", "do it", "--tools", "tools.py", "--json")
     assert (result.exit_code, result.stderr) == (1, f"error: {line}\n")
-    assert json.loads(result.stdout)["steps"][2]["result"]["ok"] is False
+    document = json.loads(result.stdout)
+    assert document["steps"][2]["result"]["ok"] is False
+    assert document["status"] == "failed"
+    assert document["answer"].endswith("It did not work.")
 
 
 # -- bad input: one line, a status that is not 0, nothing left behind --------------------------------------------------
@@ -225,6 +315,34 @@ def test_wrong_usage(ferrule, arguments):
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "Error: " in result.stderr or "error" in result.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run"], "Missing argument"),
+        (["run", "go"], "Missing option '--tools'"),
+        (["run", "go", "-t", "tools.py", "--max-turns", "0"], "'--max-turns': a whole number from 1 is expected, received '0'"),
+        (["run", "go", "-t", "tools.py", "--max-turns", "x"], "'--max-turns': a whole number from 1 is expected, received 'x'"),
+        (
+            ["run", "go", "-t", "tools.py", "--max-seconds", "nan"],
+            "'--max-seconds': a number from 0.1 is expected, received 'nan'",
+        ),
+        (["run", "go", "-t", "tools.py", "--min-confidence", "nan"], "a number from 0 to 1 is expected, received 'nan'"),
+        (["run", "go", "-t", "tools.py", "--min-confidence", "2"], "a number from 0 to 1 is expected, received '2'"),
+        (["run", "go", "-t", ""], "'--tools' / '-t': a text is expected, received ''"),
+        (["run", "go", "-t", "tools.py", "--preset", ""], "'--preset' / '-p': a text is expected, received ''"),
+        (["run", "go", "-t", "tools.py", "--log", ""], "'--log': a text is expected, received ''"),
+        (["run", "go", "--colour"], "No such option: --colour"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_wrong_usage_is_one_line(refused, arguments, line):
+    assert line in refused(*arguments, status=2)
+
+
+def test_a_preset_path_that_does_not_exist(refused):
+    assert refused("run", "go", "--tools", "tools.py", "-p", "/nonexist/x").startswith("/nonexist/x does not exist; ")
 
 
 def test_interrupted(ferrule, script, folder):

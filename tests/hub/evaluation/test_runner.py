@@ -90,13 +90,66 @@ def test_results_are_kept_and_not_run_again(tmp_path):
     assert (strict.preset, strict.overall.right) == ("scripted min_confidence=0.95", 1)
 
 
-@pytest.mark.parametrize("content", ["not json\n", '{"id": "x"}\n', "[1]\n", '"text"\n'])
+def line_of(**changes) -> str:
+    return json.dumps({"id": "simple_python_0", "category": "simple_python", "preset": "scripted", "ok": True, **changes})
+
+
+FOREIGN = [
+    *("not json\n", '{"id": "x"}\n', "[1]\n", '"text"\n', "\n"),
+    # no newline at the end: nothing that was ever a whole line of ours
+    *("notes", '{"id": "my own document"}', '{"id": "simple_python_0", "categ', "a\nb"),
+    # ours, and then something else
+    *(f"{line_of()}\nnotes", f"{line_of()}\nnotes\n", f"{line_of()}\n\n", f"notes\n{line_of()}\n", "[" * 100_000),
+    # like ours, but of other types
+    *(line_of(ok="yes") + "\n", line_of(id=1) + "\n", line_of(preset=None) + "\n"),
+]
+
+
+@pytest.mark.parametrize("content", FOREIGN, ids=range(len(FOREIGN)))
 def test_a_file_of_something_else_is_not_touched(tmp_path, content):
     output = tmp_path / "results.jsonl"
     output.write_text(content)
     with pytest.raises(EvaluationError, match="is no file of results"):
         run(scripted(), output=output)
     assert output.read_text() == content
+
+
+def test_a_result_that_lacks_only_its_newline_is_kept(tmp_path):
+    output = tmp_path / "results.jsonl"
+    run(scripted([AREA], [FACTORIAL], [], confidence=0.9), output=output)
+    whole = output.read_text()
+    output.write_text(whole.rstrip("\n"))
+    assert run(scripted(), output=output).overall.right == 3
+    assert output.read_text() == whole
+
+
+def test_other_weights_and_other_versions_are_not_mixed_in(tmp_path, monkeypatch):
+    output = tmp_path / "results.jsonl"
+    assert run(scripted([AREA], [FACTORIAL], [], confidence=0.9), output=output, weights="aa").overall.right == 3
+    assert run(scripted(), output=output, weights="aa").overall.right == 3
+    assert run(scripted([], [], []), output=output, weights="bb").overall.right == 1
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.0.1")
+    assert run(scripted([], [], []), output=output, weights="aa").overall.right == 1
+
+
+def test_a_result_that_cannot_be_written_is_one_clear_line(tmp_path):
+    output = tmp_path / "none/results.jsonl"
+    with pytest.raises(EvaluationError) as caught:
+        run(scripted([AREA], confidence=0.9), output=output)
+    assert str(caught.value) == f"{output} cannot be written (No such file or directory)"
+
+
+@pytest.mark.parametrize("output", ["/dev/zero", "/dev/full", "/"])
+def test_what_is_no_file_is_refused_unread(output):
+    with pytest.raises(EvaluationError, match=f"{output} is not a file; name another one"):
+        run(scripted(), output=output)
+
+
+def test_nothing_to_run():
+    with pytest.raises(EvaluationError, match="the list of ids is empty"):
+        evaluate(scripted(), ids=[])
+    with pytest.raises(EvaluationError, match="the list of categories is empty"):
+        evaluate(scripted(), [])
 
 
 def test_the_engine_is_scored_beside_us_on_the_same_cases():
@@ -134,6 +187,12 @@ def test_a_broken_baseline_is_one_clear_line(tmp_path, content):
     with pytest.raises(EvaluationError, match="is no baseline of BFCL cases") as caught:
         read_baseline(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_baseline_is_one_clear_line(tmp_path):
+    with pytest.raises(EvaluationError) as caught:
+        read_baseline(tmp_path / "none.json")
+    assert str(caught.value) == f"the baseline {tmp_path}/none.json cannot be read (No such file or directory)"
 
 
 def test_a_baseline_without_any_of_the_cases():

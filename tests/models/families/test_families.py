@@ -167,7 +167,7 @@ def test_logits_are_those_of_transformers(family, name):
     close(family(name).loop(REFERENCE).score(IDS), family(name).logits)
 
 
-@pytest.mark.parametrize("backend", [name for name in backend_names()])
+@pytest.mark.parametrize("backend", list(backend_names()))
 @each_family
 def test_every_backend(family, name, backend):
     pytest.importorskip(backend)

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from ferrule.hub.sources import locate
 from ferrule.models.errors import ModelError, WeightsError
-from ferrule.models.needle.container import PackedTensor, read_container, verify_sha256
+from ferrule.models.needle.container import PackedTensor, read_container
 from ferrule.models.needle.container_writer import write_container
-from ferrule.models.needle.layout import HEADER, tensor_layout
-from ferrule.presets import get_preset
+from ferrule.models.needle.layout import HEADER, Header, pack_header, tensor_layout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +65,7 @@ def test_written_container_reads_back(small_path, tmp_path):
 def test_published_container_is_rewritten_byte_for_byte(published, tmp_path):
     path = tmp_path / "needle3.cact"
     write_container(path, published.header, published.codebooks, published.tensors, published.tokenizer)
-    verify_sha256(path, PUBLISHED_SHA256, 35_335_380)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == PUBLISHED_SHA256
 
 
 def test_layout_is_what_the_file_holds(published):
@@ -150,6 +148,58 @@ def test_random_damage_is_refused_or_harmless(small_path, tmp_path_factory, data
         path.unlink()
 
 
+FIELDS = [name for name in Header.__dataclass_fields__ if name not in {"format_tag", "global_layer_mask", "engram_sites"}]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_header_field_has_a_range(small_path, tmp_path, name):
+    """Whatever 32 bits can hold instead: a typed error, never a number that the model cannot count with."""
+    values: dict[str, list] = {
+        "engram_orders": [(2, 2**31), (2, 1000), (2**32 - 1, 3)],
+        "rope_theta": [np.inf, np.nan, 1e30, -1.0],
+    }
+    header = read_container(small_path).header
+    path = tmp_path / "tampered.cact"
+    for value in values.get(name, [2**31 - 1, 2**31, 2**32 - 1]):
+        path.write_bytes(pack_header(replace(header, **{name: value})) + small_path.read_bytes()[HEADER.size :])
+        with pytest.raises(WeightsError) as error:
+            read_container(path)
+        assert name in one_line(error)
+
+
+@pytest.mark.parametrize("name", ["qkv_conv_taps", "kv_bits", "max_seq_len", "engram_conv_taps", "engram_slots"])
+def test_fields_that_cannot_be_0(small_path, tmp_path, name):
+    header = replace(read_container(small_path).header, **{name: 0})
+    path = tmp_path / "tampered.cact"
+    path.write_bytes(pack_header(header) + small_path.read_bytes()[HEADER.size :])
+    with pytest.raises(WeightsError, match=f"{name} is 0"):
+        read_container(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "name", ["final_norm", "layers.1.cond_v", "heads.confidence.gain", "layers.0.q_proj", "engram.1.tables"]
+)
+def test_weights_that_are_not_finite_are_refused(small_path, tmp_path, name, value):
+    container = read_container(small_path)
+    tensor = container.tensors[name]
+    if isinstance(tensor, PackedTensor):
+        norms = tensor.norms.copy()
+        norms.flat[-1] = value
+        damaged = replace(tensor, norms=norms)
+    else:
+        damaged = tensor.copy()
+        damaged.flat[-1] = value
+    with pytest.raises(WeightsError, match=f"{name} holds a value that is not finite"):
+        write_container(
+            tmp_path / "bad.cact",
+            container.header,
+            container.codebooks,
+            {**container.tensors, name: damaged},
+            container.tokenizer,
+        )
+
+
 def test_directory_fields_are_checked(small_path, tmp_path):
     original = small_path.read_bytes()
     header = read_container(small_path).header
@@ -181,21 +231,3 @@ def test_writer_names_missing_tensors(small_path, tmp_path):
     del tensors["final_norm"]
     with pytest.raises(WeightsError, match="final_norm"):
         write_container(tmp_path / "bad.cact", container.header, container.codebooks, tensors, b"")
-
-
-def test_verify_sha256(tmp_path: Path):
-    path = tmp_path / "data"
-    path.write_bytes(b"needle")
-    digest = hashlib.sha256(b"needle").hexdigest()
-    verify_sha256(path, digest, 6)
-    verify_sha256(path, digest.upper())
-    with pytest.raises(WeightsError, match="6 bytes, 7 expected"):
-        verify_sha256(path, digest, 7)
-    with pytest.raises(WeightsError, match="SHA-256"):
-        verify_sha256(path, "0" * 64)
-    with pytest.raises(WeightsError, match="cannot read"):
-        verify_sha256(tmp_path / "none", digest)
-
-
-def test_packaged_weights_are_the_published_ones():
-    verify_sha256(locate(get_preset("needle_3")), PUBLISHED_SHA256, 35_335_380)

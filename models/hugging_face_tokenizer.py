@@ -1,0 +1,263 @@
+"""Tokenizers of Hugging Face folders: `tokenizer.json`, or a SentencePiece `tokenizer.model`.
+
+Encoding runs on the libraries that define these formats. Decoding goes through the bytes of the tokens, which grammars and
+streams need exactly; for whole texts it gives what the libraries give.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import TokenizerError
+from .tokenizer import BytesStreamDecoder
+
+_SPACE = "▁"
+
+
+class HuggingFaceTokenizer:
+    """The tokenizer of a folder; see `load_tokenizer`.
+
+    Args:
+        encoder: gives the ids of a text, with or without the markers in it.
+        bytes_of: bytes of each token, by id.
+        special: markers and control tokens, text to id.
+        control: ids that have no text.
+        bos_id: what model input begins with, where it begins with anything.
+        eos_ids: after which nothing more is generated.
+        strips: a text's first space was put there by the tokenizer, and goes when it is decoded.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        bytes_of: Sequence[bytes],
+        special: Mapping[str, int],
+        control: frozenset[int],
+        bos_id: int | None,
+        eos_ids: Sequence[int],
+        strips: bool = False,
+    ):
+        self._encoder = encoder
+        self._bytes = list(bytes_of)
+        self._markers = dict(special)
+        self.vocab_size = len(self._bytes)
+        self.special_ids = frozenset(self._markers.values()) | control
+        self._control = control
+        self.bos_id = bos_id
+        self.eos_ids = tuple(eos_ids)
+        self._strips = strips
+
+    def encode(self, text: str, *, markers: bool = True) -> list[int]:
+        """Ids of `text`, without BOS.
+
+        Args:
+            text: any text that has a UTF-8 form.
+            markers: whether markers such as ``<start_of_turn>`` are recognised in the text; without, they are spelt out.
+
+        Raises:
+            TokenizerError: the text holds a lone surrogate, which has no UTF-8 form.
+        """
+        if not text:
+            return []
+        try:
+            return self._encoder.encode(text, markers)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise TokenizerError(f"cannot encode the text: {error}; replace what is not valid Unicode") from error
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of any list of ids; bytes that are not UTF-8 become U+FFFD, control tokens become nothing."""
+        text = b"".join([self.token_bytes(i) for i in ids]).decode("utf-8", errors="replace")
+        return text[1:] if self._strips and text.startswith(" ") else text
+
+    def token_bytes(self, token: int) -> bytes:
+        """Bytes of one token's text; ``b""`` for control tokens."""
+        return b"" if token in self._control else self._bytes[token]
+
+    def id_of(self, piece: str) -> int:
+        """Id of a marker or control token; KeyError when there is none of that name."""
+        return self._markers[piece]
+
+    def stream_decoder(self) -> BytesStreamDecoder:
+        """A fresh decoder for one stream of ids."""
+        return BytesStreamDecoder(self.token_bytes)
+
+
+def load_tokenizer(folder: str | os.PathLike[str], vocab: int | None = None) -> HuggingFaceTokenizer:
+    """The tokenizer of a folder: `tokenizer.json`, else `tokenizer.model`.
+
+    Args:
+        folder: also holds `tokenizer_config.json`, `generation_config.json` or `config.json`, which name the special tokens.
+        vocab: rows of the model's embedding; ids beyond the tokenizer's own stand for nothing.
+
+    Raises:
+        TokenizerError: there is no tokenizer, it is damaged, or it has more tokens than the model has rows.
+    """
+    folder = Path(folder)
+    settings = {name: _read_json(folder / f"{name}.json") for name in ("config", "generation_config", "tokenizer_config")}
+    if (folder / "tokenizer.json").is_file():
+        encoder, spelt, special, control, strips = _fast(folder / "tokenizer.json")
+    elif (folder / "tokenizer.model").is_file():
+        encoder, spelt, special, control, strips = _sentencepiece(folder / "tokenizer.model", settings["tokenizer_config"])
+    else:
+        raise TokenizerError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
+    if vocab is not None:
+        if len(spelt) > vocab:
+            raise TokenizerError(
+                f"{folder}: the tokenizer has {len(spelt)} tokens and the model {vocab} rows; they do not belong together"
+            )
+        control |= frozenset(range(len(spelt), vocab))
+        spelt = spelt + [b""] * (vocab - len(spelt))
+    named = {_text(settings["tokenizer_config"].get(f"{which}_token")): which for which in ("bos", "eos")}
+    ids = {which: special[text] for text, which in named.items() if text in special}
+    for source in (settings["generation_config"], settings["config"]):
+        for which in ("bos", "eos"):
+            if source.get(f"{which}_token_id") is not None:
+                ids.setdefault(f"{which}_ids", source[f"{which}_token_id"])
+    stops = ids.get("eos_ids", ids.get("eos", []))
+    stops = [stops] if isinstance(stops, int) else list(stops)
+    if "eos" in ids and ids["eos"] not in stops:
+        stops.append(ids["eos"])
+    begins = settings["tokenizer_config"].get("add_bos_token", "bos" in ids)
+    bos = ids.get("bos", ids.get("bos_ids")) if begins is not False else None
+    outside = [i for i in (*stops, *([] if bos is None else [bos])) if not 0 <= i < len(spelt)]
+    if outside:
+        raise TokenizerError(f"{folder}: token {outside[0]} is named as special, but there are {len(spelt)} tokens")
+    return HuggingFaceTokenizer(encoder, spelt, special, control, bos, stops, strips)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise TokenizerError(f"{path}: no JSON: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(token: Any) -> Any:
+    """A special token is named by its text, or by an object that holds it."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+class _FastEncoder:
+    """`tokenizers`, with and without the markers of the text."""
+
+    def __init__(self, tokenizer: Any, plain: Any):
+        self._tokenizer, self._plain = tokenizer, plain
+
+    def encode(self, text: str, markers: bool) -> list[int]:
+        return (self._tokenizer if markers else self._plain).encode(text, add_special_tokens=False).ids
+
+
+def _fast(path: Path) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+    from tokenizers import Tokenizer
+
+    try:
+        raw = path.read_text("utf-8")
+        data = json.loads(raw)
+        tokenizer = Tokenizer.from_str(raw)
+        plain = Tokenizer.from_str(json.dumps({**data, "added_tokens": []}))
+        added = {entry["content"]: entry["id"] for entry in data.get("added_tokens", [])}
+        control = frozenset(entry["id"] for entry in data.get("added_tokens", []) if entry.get("special"))
+        vocab = tokenizer.get_vocab(with_added_tokens=True)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"{path}: no tokenizer: {error}") from None
+    except Exception as error:  # the library raises plain Exception for what it cannot read
+        raise TokenizerError(f"{path}: no tokenizer: {error}") from None
+    for each in (tokenizer, plain):
+        each.no_truncation()
+        each.no_padding()
+    kinds = _decoders(data.get("decoder"))
+    spelt = [b""] * (max(vocab.values(), default=-1) + 1)
+    of_bytes = _byte_alphabet() if "ByteLevel" in kinds else None
+    for piece, number in vocab.items():
+        spelt[number] = piece.encode() if piece in added else _piece_bytes(piece, of_bytes, "ByteFallback" in kinds)
+    return _FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds
+
+
+def _decoders(decoder: Any) -> set[str]:
+    """Kinds of a decoder and of those inside it."""
+    if not isinstance(decoder, dict):
+        return set()
+    inside = [_decoders(part) for part in decoder.get("decoders", [])]
+    return {str(decoder.get("type"))}.union(*inside)
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The characters that byte-level BPE writes bytes as (Radford et al. 2019): printable ones as themselves."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+def _piece_bytes(piece: str, of_bytes: Mapping[str, int] | None, falls_back: bool) -> bytes:
+    if of_bytes is not None:
+        return bytes(of_bytes[c] for c in piece) if all(c in of_bytes for c in piece) else piece.encode()
+    if falls_back and len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+        return bytes([int(piece[3:5], 16)])
+    return piece.replace(_SPACE, " ").encode()
+
+
+class _PieceEncoder:
+    """SentencePiece, with markers cut out of the text before it sees it."""
+
+    def __init__(self, processor: Any, markers: Mapping[str, int]):
+        import re
+
+        self._processor, self._markers = processor, markers
+        longest_first = sorted(markers, key=len, reverse=True)
+        self._cut = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if markers else None
+
+    def encode(self, text: str, markers: bool) -> list[int]:
+        text.encode()  # SentencePiece would drop a lone surrogate in silence
+        if not markers or self._cut is None:
+            return list(self._processor.encode(text))
+        ids: list[int] = []
+        for part in self._cut.split(text):
+            if part in self._markers:
+                ids.append(self._markers[part])
+            elif part:
+                ids += self._processor.encode(part)
+        return ids
+
+
+def _sentencepiece(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError:
+        raise TokenizerError(f"{path}: needs sentencepiece, which is not installed: pip install sentencepiece") from None
+    try:
+        processor = SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise TokenizerError(f"{path}: no SentencePiece model: {str(error).splitlines()[0]}") from None
+    count = processor.get_piece_size()
+    spelt, special, control = [], {}, set()
+    for number in range(count):
+        piece = processor.id_to_piece(number)
+        spelt.append(_piece_bytes(piece, None, processor.is_byte(number)))
+        if processor.is_control(number) or processor.is_unknown(number):
+            special[piece] = number
+            control.add(number)
+    added = settings.get("added_tokens_decoder", {})
+    markers = {str(entry["content"]): int(number) for number, entry in added.items() if isinstance(entry, dict)}
+    for text, number in markers.items():
+        spelt += [b""] * (number + 1 - len(spelt))
+        spelt[number] = text.encode()
+        special[text] = number
+        if added[str(number)].get("special"):
+            control.add(number)
+    # A dummy prefix is put before every text, so that a word at its beginning is the word that it is elsewhere
+    first = processor.encode("a")
+    strips = bool(first) and processor.id_to_piece(first[0]).startswith(_SPACE)
+    return (
+        _PieceEncoder(processor, {t: n for t, n in special.items() if t in markers}),
+        spelt,
+        special,
+        frozenset(control),
+        strips,
+    )

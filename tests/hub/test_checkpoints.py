@@ -1,0 +1,157 @@
+"""Hugging Face folders: loaded by path, saved, loaded again here and in transformers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ferrule.hub import from_preset, save_preset
+from ferrule.hub.errors import PresetError
+from ferrule.models.errors import ConfigError, ModelError, TokenizerError, WeightsError
+from ferrule.models.safetensors import SafetensorsFile
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small Gemma 3 as transformers saves it, in two shards, with a tokenizer."""
+    path = tmp_path_factory.mktemp("gemma")
+    config = transformers.Gemma3TextConfig(
+        vocab_size=320,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=256,
+        sliding_window=32,
+    )
+    torch.manual_seed(0)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(path, max_shard_size="200KB")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<bos>", "<eos>"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["set a timer for nine minutes"] * 3, trainer)
+    tokenizer.save(str(path / "tokenizer.json"))
+    (path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>", "eos_token": "<eos>"}))
+    assert len(list(path.glob("*.safetensors"))) > 1
+    return path
+
+
+def copy(folder, tmp_path, **replaced):
+    """The folder again, with some files replaced by bytes, or left out."""
+    target = tmp_path / "copy"
+    target.mkdir()
+    for path in folder.iterdir():
+        if path.name not in replaced:
+            (target / path.name).write_bytes(path.read_bytes())
+    for name, data in replaced.items():
+        if data is not None:
+            (target / name).write_bytes(data)
+    return target
+
+
+def test_a_folder_is_loaded_and_saved(folder, tmp_path):
+    model = from_preset(folder)
+    ids = np.array([[0, 5, 9, 77, 33, 8]], np.int32)
+    with torch.no_grad():
+        expected = transformers.AutoModelForCausalLM.from_pretrained(folder)(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_allclose(model.logits(ids), expected, atol=2e-4 * np.abs(expected).max())
+    assert model.generate("set a timer", max_tokens=5).text
+    saved = save_preset(model, tmp_path / "new" / "saved")
+    assert sorted(p.name for p in saved.parent.iterdir()) == ["saved"]
+    np.testing.assert_array_equal(from_preset(saved).logits(ids), model.logits(ids))
+    with torch.no_grad():
+        again = transformers.AutoModelForCausalLM.from_pretrained(saved)(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_array_equal(again, expected)
+    with pytest.raises(PresetError, match="exists already"):
+        save_preset(model, saved)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_on_disk(folder, tmp_path, dtype):
+    half = transformers.AutoModelForCausalLM.from_pretrained(folder).to(getattr(torch, dtype))
+    half.save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    ids = np.array([[0, 5, 9, 77]], np.int32)
+    with torch.no_grad():
+        expected = half.float()(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_allclose(from_preset(tmp_path).logits(ids), expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_weights_are_mapped_not_copied(folder):
+    """What transformers needs memory for twice is a view of the file here."""
+    file = SafetensorsFile(next(folder.glob("*.safetensors")))
+    array = file[next(iter(file))]
+    assert not array.flags.writeable
+    assert not array.flags.owndata
+
+
+def broken_index(folder):
+    data = json.loads((folder / "model.safetensors.index.json").read_bytes())
+    name = next(iter(data["weight_map"]))
+    return {**data, "weight_map": {**data["weight_map"], name: "../elsewhere.safetensors"}}
+
+
+@pytest.mark.parametrize(
+    ("replace", "error", "message"),
+    [
+        (lambda f: {"config.json": b"{"}, ConfigError, "no JSON"),
+        (lambda f: {"config.json": b"[]"}, ConfigError, "no JSON object"),
+        (lambda f: {"config.json": b'{"architectures": ["FooModel"]}'}, ConfigError, "FooModel is not supported"),
+        (lambda f: {"tokenizer.json": None}, TokenizerError, "holds neither tokenizer.json"),
+        (lambda f: {"model.safetensors.index.json": b"{}"}, WeightsError, "needs an object weight_map"),
+        (
+            lambda f: {"model.safetensors.index.json": json.dumps(broken_index(f)).encode()},
+            WeightsError,
+            "'../elsewhere.safetensors' is no safetensors file of its folder",
+        ),
+        (
+            lambda f: {p.name: p.read_bytes()[:-8] for p in f.glob("*.safetensors")},
+            WeightsError,
+            "truncated: .* fetch the file again",
+        ),
+        (lambda f: {p.name: b"\x80\x04garbage" for p in f.glob("*.safetensors")}, WeightsError, "no safetensors file"),
+        (
+            lambda f: {**{p.name: None for p in f.glob("*.safetensors*")}, "pytorch_model.bin": b"\x80\x04."},
+            WeightsError,
+            "pytorch_model.bin is a pickle, which can run any code",
+        ),
+        (lambda f: {p.name: None for p in f.glob("*.safetensors*")}, WeightsError, "holds no .safetensors file"),
+    ],
+)
+def test_folders_that_are_damaged(folder, tmp_path, replace, error, message):
+    with pytest.raises(error, match=message) as caught:
+        from_preset(copy(folder, tmp_path, **replace(folder)))
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ModelError)
+
+
+def test_options_of_another_family(folder):
+    with pytest.raises(PresetError, match="options of Needle models"):
+        from_preset(folder, depth=4)
+
+
+def test_a_disk_that_is_full(folder, tmp_path, monkeypatch):
+    """Nothing is left behind."""
+    from ferrule.hub import checkpoints
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_safetensors", fail)
+    with pytest.raises(PresetError, match=r"cannot be written: .*No space left on device"):
+        save_preset(from_preset(folder), tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []

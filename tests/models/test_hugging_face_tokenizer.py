@@ -1,0 +1,159 @@
+"""Tokenizers that the libraries themselves train and save, beside those libraries."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ferrule.models.errors import TokenizerError
+from ferrule.models.hugging_face_tokenizer import load_tokenizer
+from ferrule.models.tokenizer import Tokenizer as Protocol
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+TEXT = [
+    "Set a timer for nine minutes, please.",
+    "def f(x):\n    return x * 2  # doubles",
+    "Straße, naïve café, 東京 🙂 \t tabs\u00a0and 3.14159",
+    "the the the theatre there then thesis",
+] * 4
+MARKERS = ["<bos>", "<eos>", "<tool>"]
+
+
+def byte_level() -> Tokenizer:
+    """As GPT-2, Llama 3 and Qwen."""
+    found = Tokenizer(models.BPE())
+    found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    found.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    found.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False))
+    return found
+
+
+def byte_fallback() -> Tokenizer:
+    """As Gemma: spaces become ▁, characters that are not in the vocabulary become their bytes."""
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.Replace(" ", "▁")
+    trained.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=150, show_progress=False, limit_alphabet=40))
+    data = json.loads(trained.to_str())
+    pieces = [f"<0x{byte:02X}>" for byte in range(256)] + list(data["model"]["vocab"])
+    data["model"].update(vocab={piece: i for i, piece in enumerate(pieces)}, byte_fallback=True)
+    found = Tokenizer.from_str(json.dumps(data))
+    found.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return found
+
+
+KINDS = {"byte-level": byte_level, "byte-fallback": byte_fallback}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request, tmp_path_factory):
+    """The library's tokenizer and ours, from the same file."""
+    library = KINDS[request.param]()
+    library.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in MARKERS[:2]])
+    library.add_tokens([AddedToken(MARKERS[2], special=False, normalized=False)])
+    folder = tmp_path_factory.mktemp(request.param)
+    library.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>", "eos_token": {"content": "<eos>"}}))
+    return library, load_tokenizer(folder)
+
+
+@settings(deadline=None, max_examples=200)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(TEXT))
+def test_texts_of_any_kind(pair, text):
+    library, ours = pair
+    ids = ours.encode(text)
+    assert ids == library.encode(text, add_special_tokens=False).ids
+    assert ours.decode(ids) == library.decode(ids, skip_special_tokens=False) or not text
+    assert b"".join(map(ours.token_bytes, ids)).decode() == text.replace("▁", " ")
+    decoder = ours.stream_decoder()
+    assert "".join(decoder.push(i) for i in ids) + decoder.flush() == ours.decode(ids)
+
+
+def test_markers(pair):
+    library, ours = pair
+    text = "a <tool> b<eos>"
+    assert ours.encode(text) == library.encode(text, add_special_tokens=False).ids
+    spelt = ours.encode(text, markers=False)
+    assert not {ours.id_of(m) for m in MARKERS} & set(spelt)
+    assert ours.decode(spelt) == text
+    assert (ours.bos_id, ours.eos_ids) == (ours.id_of("<bos>"), (ours.id_of("<eos>"),))
+    assert ours.token_bytes(ours.id_of("<tool>")) == b"<tool>"
+    assert ours.token_bytes(ours.id_of("<eos>")) == b""
+    assert isinstance(ours, Protocol)
+    with pytest.raises(KeyError):
+        ours.id_of("<none>")
+
+
+def test_no_half_characters(pair):
+    _, ours = pair
+    decoder = ours.stream_decoder()
+    given_out = [decoder.push(i) for i in ours.encode("東🙂é")] + [decoder.flush()]
+    assert "".join(given_out) == "東🙂é"
+    assert "\ufffd" not in "".join(given_out)
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    spm = pytest.importorskip("sentencepiece")
+    folder = tmp_path_factory.mktemp("spm")
+    (folder / "text").write_text("\n".join(line.replace("\n", " ") for line in TEXT * 5))
+    spm.SentencePieceTrainer.train(
+        input=str(folder / "text"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=420,
+        model_type="bpe",
+        byte_fallback=True,
+        character_coverage=0.98,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+        bos_id=2,
+        eos_id=1,
+        unk_id=3,
+        pad_id=0,
+    )
+    added = {"420": {"content": "<tool>", "special": False}}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"bos_token": "<s>", "eos_token": "</s>", "added_tokens_decoder": added})
+    )
+    return spm.SentencePieceProcessor(model_file=str(folder / "tokenizer.model")), folder
+
+
+@settings(deadline=None, max_examples=200)
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40) | st.sampled_from(TEXT))
+def test_sentencepiece_models(pieces, text):
+    library, folder = pieces
+    ours = load_tokenizer(folder)
+    ids = ours.encode(text)
+    assert ids == library.encode(text)
+    if "\u2047" not in library.decode(ids):  # how the library writes an unknown piece
+        assert ours.decode(ids) == library.decode(ids)
+
+
+def test_sentencepiece_markers(pieces):
+    ours = load_tokenizer(pieces[1], vocab=512)
+    assert (ours.vocab_size, ours.bos_id, ours.eos_ids) == (512, 2, (1,))
+    assert ours.id_of("<tool>") == 420
+    assert 420 in ours.encode("a<tool>b")
+    assert 420 not in ours.encode("a<tool>b", markers=False)
+    assert ours.token_bytes(500) == b""
+
+
+def test_what_is_no_tokenizer(tmp_path, pair, pieces):
+    with pytest.raises(TokenizerError, match=r"holds neither tokenizer\.json nor tokenizer\.model"):
+        load_tokenizer(tmp_path)
+    for text in ("", "{}", '{"model": 3}', "[" * 100_000):
+        (tmp_path / "tokenizer.json").write_text(text)
+        with pytest.raises(TokenizerError, match="no tokenizer") as caught:
+            load_tokenizer(tmp_path)
+        assert "\n" not in str(caught.value)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.model").write_bytes(b"\x00\x01nothing")
+    with pytest.raises(TokenizerError, match="no SentencePiece model"):
+        load_tokenizer(tmp_path)
+    with pytest.raises(TokenizerError, match=r"has 421 tokens and the model 100 rows"):
+        load_tokenizer(pieces[1], vocab=100)
+    with pytest.raises(TokenizerError, match="not valid Unicode"):
+        pair[1].encode("\ud800")
