@@ -104,5 +104,6 @@ def _first(values):
 
 
 def test_the_checker_drags_nothing_in():
+    before = set(sys.modules)  # other tests have imported things
     check(case([ANSWER]), [call(minutes=9)])
-    assert not {"openai", "anthropic", "transformers", "cohere"} & set(sys.modules)
+    assert not {"openai", "anthropic", "transformers", "cohere"} & (set(sys.modules) - before)
