@@ -103,7 +103,7 @@ class Agent:
         self.budget = budget or Budget()
         self.min_confidence = min_confidence
         self.grounding = grounding
-        self.dialect: Dialect = get_dialect(model.dialect)
+        self.dialect: Dialect = get_dialect(model.dialect, model.tokenizer)
         bos = model.tokenizer.bos_id
         prefix = self.dialect.render_prefix(instructions, list(self.tools))
         self._prefix = ([] if bos is None else [bos]) + model.tokenizer.encode(prefix)
@@ -263,7 +263,8 @@ class Agent:
                             broken.add(call.name)
                     done[call.key()] = result
                 results.append(result)
-            results = self._fitting(ids, results)
+            # A result of an earlier turn answers this turn's call, whose id the model is told.
+            results = self._fitting(ids, [replace(result, call=call) for call, result in zip(decision.calls, results)])
             ids = ids + self.model.tokenizer.encode(self.dialect.render_results(results))
             # An error is no evidence: it may speak of anything, and the values in it are nobody's wish.
             if succeeded := [result for result in results if result.ok]:

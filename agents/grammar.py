@@ -1,4 +1,4 @@
-"""The grammar of a list of calls: `[]` or `[{"name":"…","arguments":{…}},…]` in compact JSON.
+"""The grammar of calls: a list, `[]` or `[{"name":"…","arguments":{…}},…]` in compact JSON, or one call in a dialect's own way.
 
 Level G0 holds because only declared names are written in it, level G1 because the arguments follow the tool's schema
 (`schema_rules`). The text is Lark in llguidance's dialect; a dialect of a model puts its turn around it.
@@ -39,10 +39,51 @@ def call_grammar(
     """
     spelt = names.tools if names else {}
     properties = names.properties if names else {}
-    declared = [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
+    declared = _declared(tools, spelt, properties)
     if not declared and not allow_empty:
         raise SchemaError("a call is asked for, but no tool is declared; declare one or allow the empty list")
     return _call_grammar(json.dumps(declared), allow_empty, parallel)
+
+
+def call_rules(
+    tools: Sequence[Tool],
+    opening: str,
+    values: type[SchemaRules] = SchemaRules,
+    *,
+    spelt: Mapping[str, str] | None = None,
+    properties: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """Lark rules for one call of any of the tools, through its arguments; the rule to refer to is `call`.
+
+    Args:
+        tools: The tools that may be called, at least one.
+        opening: What stands before the arguments, with `%s` for the name, such as `{"name": "%s", "arguments": `.
+        values: How the dialect writes arguments.
+        spelt: For each tool, its name as it stands in `opening`.
+        properties: Names of properties on the wire by tool, where they differ from the schema's.
+
+    Raises:
+        SchemaError: A schema asks for something that the grammar cannot guarantee, or there is no tool.
+    """
+    if not tools:
+        raise SchemaError("a call is asked for, but no tool is declared; declare one")
+    return _call_rules(json.dumps(_declared(tools, spelt or {}, properties or {})), opening, values)
+
+
+def _declared(tools: Sequence[Tool], spelt: Mapping[str, str], properties: Mapping[str, Mapping[str, str]]) -> list[Any]:
+    return [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
+
+
+@lru_cache(maxsize=32)
+def _call_rules(declared: str, opening: str, values: type[SchemaRules]) -> str:
+    rules = Rules()
+    calls = []
+    for name, wire, parameters, properties in json.loads(declared):
+        arguments = values(parameters, f"tool {name!r}", rules, properties).compile()
+        calls.append(rules.rule(f"{literal(opening.replace('%s', wire))} {arguments}"))
+    text = "\n".join([f"call: {' | '.join(calls)}", *rules.lines]) + "\n"
+    _check(text, rules, "call")
+    return text
 
 
 @lru_cache(maxsize=32)
@@ -55,7 +96,7 @@ def _call_grammar(declared: str, allow_empty: bool, parallel: bool) -> str:
         more = f' ("," {call}){{0,{MAX_CALLS - 1}}}' if parallel else ""
         options.append(f'"[" {call}{more} "]"')
     text = "\n".join([f"calls: {' | '.join(options)}", *rules.lines]) + "\n"
-    _check(text, rules)
+    _check(text, rules, "calls")
     return text
 
 
@@ -71,11 +112,11 @@ def _call(rules: Rules, name: str, wire: str, parameters: dict[str, Any], proper
     return rules.rule(f'{literal(opening)} {arguments} "}}"')
 
 
-def _check(text: str, rules: Rules) -> None:
+def _check(text: str, rules: Rules, start: str) -> None:
     """What only the grammar engine can tell: whether it takes the rules, and whether terminals match anything."""
     import llguidance
 
-    problem = llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark("start: calls\n" + text))
+    problem = llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark(f"start: {start}\n{text}"))
     if problem:
         raise SchemaError(f"the tools' grammar is refused: {_first_line(problem)}; simplify the schemas")
     if not rules.combined:

@@ -254,13 +254,19 @@ class Backend:
         # [B, T, K·G, C] -> [B, K, G·T, C]: the query heads of a group share one product with their key head
         q = self.reshape(self.transpose(self.reshape(q * scale, (B, T, K, G, C)), (0, 2, 3, 1, 4)), (B, K, G * T, C))
         scores = self.matmul(q, self.transpose(k, (0, 2, 3, 1)))
+        kind = str(scores.dtype)
+        if "float16" in kind:  # also bfloat16: sums of exponentials want more digits
+            scores = self.cast(scores, "float32")
         if cap is not None:
             scores = self.soft_cap(scores, cap)
         if mask is not None:
             scores = self.reshape(scores, (B, K, G, T, S))
             scores = self.where(self.expand_dims(self.expand_dims(mask, 1), 1), scores, _lowest(scores))
             scores = self.reshape(scores, (B, K, G * T, S))
-        out = self.matmul(self.softmax(scores), self.transpose(v, (0, 2, 1, 3)))
+        weights = self.softmax(scores)
+        if "float16" in kind:
+            weights = self.cast(weights, "bfloat16" if "bfloat16" in kind else "float16")
+        out = self.matmul(weights, self.transpose(v, (0, 2, 1, 3)))
         out = self.transpose(self.reshape(out, (B, K, G, T, v.shape[-1])), (0, 3, 1, 2, 4))
         return self.reshape(out, (B, T, H, v.shape[-1]))
 

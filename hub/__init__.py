@@ -9,8 +9,9 @@ from .errors import FetchError, HubError, ParityError, PresetError
 if TYPE_CHECKING:
     from .checkpoints import save_preset
     from .loading import from_preset
+    from .publishing import push_to_hub
 
-__all__ = ["FetchError", "HubError", "ParityError", "PresetError", "from_preset", "save_preset"]
+__all__ = ["FetchError", "HubError", "ParityError", "PresetError", "from_preset", "push_to_hub", "save_preset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from .checkpoints import save_preset
 
         return save_preset
+    if name == "push_to_hub":
+        from .publishing import push_to_hub
+
+        return push_to_hub
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

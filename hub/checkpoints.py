@@ -31,17 +31,31 @@ TOKENIZER_FILES = (
 )
 
 
-def load_checkpoint(folder: Path, backend: Backend, title: str | None = None) -> LanguageModel:
-    """The model of a folder, computing in float32.
+def load_checkpoint(
+    folder: Path, backend: Backend, title: str | None = None, dtype: str = "float32", dialect: str | None = None
+) -> LanguageModel:
+    """The model of a folder, with weights and caches in that element type: "float32", "bfloat16" or "float16".
 
     Raises:
+        ElementTypeError: the backend does not compute in it.
         ConfigError, WeightsError, TokenizerError: that part of it is missing, damaged or not supported.
     """
     config = read_config(folder)
-    module = load_weights(build(config, str(folder / "config.json")), Checkpoint(folder), backend)
+    module = load_weights(build(config, str(folder / "config.json")), Checkpoint(folder), backend, dtype)
     module.source = Source(folder, MappingProxyType(config))
     tokenizer = load_tokenizer(folder, module.config.vocab)
-    return LanguageModel(title or folder.name, module, tokenizer, backend, module.config.max_positions, "plain")
+    dialect = dialect or _saved_dialect(folder) or type(module).dialect
+    return LanguageModel(title or folder.name, module, tokenizer, backend, module.config.max_positions, dialect)
+
+
+def _saved_dialect(folder: Path) -> str | None:
+    """What `save_preset` noted in `ferrule.json`."""
+    try:
+        facts = json.loads((folder / "ferrule.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = facts.get("dialect") if isinstance(facts, dict) else None
+    return found if isinstance(found, str) else None
 
 
 class Source:

@@ -12,27 +12,37 @@ from ..models.language_model import LanguageModel
 from ..models.tokenizer import Tokenizer
 from ..presets import Preset, UnknownPresetError, find_by_repo, get_preset
 from .errors import PresetError
-from .sources import locate, sha256, verify_local
+from .sources import hub_name, locate, sha256, split_address, verify_local
 
 Loader = Callable[..., tuple[Module, Tokenizer]]
 
 
 def from_preset(
-    name: str | os.PathLike[str], backend: str | Backend = "numpy", *, depth: int | None = None, kv_window: int = 0
+    name: str | os.PathLike[str],
+    backend: str | Backend = "numpy",
+    *,
+    dtype: str = "float32",
+    dialect: str | None = None,
+    depth: int | None = None,
+    kv_window: int = 0,
 ) -> LanguageModel:
     """A model by preset name.
 
     Args:
-        name: of the catalogue (see `ferrule presets`), ``hf://org/repo`` of a repository in the catalogue, or the path of a
-            `.cact` file, of a folder that holds one, or of a Hugging Face folder (`config.json`, safetensors, tokenizer) of one
-            of the families in `ferrule.models.families`. A name of the catalogue goes before a path; ``./name`` is a path.
+        name: of the catalogue (see `ferrule presets`), ``hf://org/repo[@revision]`` of a repository on the Hugging Face hub, or
+            the path of a `.cact` file, of a folder that holds one, or of a Hugging Face folder. Such folders and repositories
+            (`config.json`, safetensors, tokenizer) are of one of the families in `ferrule.models.families`. A name of the
+            catalogue goes before a path; ``./name`` is a path.
         backend: "numpy", "jax", "torch" or "tensorflow"; imported now, not before.
+        dtype: what a Hugging Face folder's model computes in: "float32", or "bfloat16" on JAX, PyTorch and TensorFlow.
+        dialect: how it is prompted for tools and writes calls (see `ferrule.agents.dialects`); default: that of its family.
         depth: Needle only: run the ladder sub-network of that many layers (2 … 20), faster and less able.
         kv_window: Needle only: narrow attention to this many positions plus system text and tools, as the published engine does
             with 256; 0 lets the model look back as far as it can.
 
     A file of the catalogue is checked by size and SHA-256. So is a file by path that has the size of a published one; one of
-    another size is checked for its structure and for finite weights.
+    another size is checked for its structure and for finite weights. What is fetched from a repository is checked against the
+    hub's listing when it arrives, and kept; see `ferrule.hub.fetch`.
 
     Raises:
         PresetError: the name or an option is not known.
@@ -51,7 +61,9 @@ def from_preset(
 
         if depth is not None or kv_window:
             raise PresetError(f"depth and kv_window are options of Needle models; {path} is a Hugging Face folder")
-        return load_checkpoint(path, chosen)
+        return load_checkpoint(path, chosen, hub_name(name), dtype, dialect)
+    if dtype != "float32" or dialect is not None:
+        raise PresetError(f"dtype and dialect are options of Hugging Face folders; {name} is a Needle model")
     family, dialect, title = ("needle", "needle", path.stem) if preset is None else (preset.family, preset.dialect, preset.name)
     options = {"depth": depth, "kv_window": kv_window}
     module, tokenizer = _loader(family)(path, chosen, **options)
@@ -94,10 +106,9 @@ def _resolve(name: str | os.PathLike[str]) -> tuple[Preset | None, Path]:
     if not name.strip():
         raise PresetError(f"a preset is named by a text or a path, received {name!r} (see `ferrule presets`)")
     if name.startswith("hf://"):
-        preset = find_by_repo(name.removeprefix("hf://").strip("/"))
-        if preset is None:
-            raise PresetError(f"{name}: this version runs only repositories of the catalogue (see `ferrule presets`)")
-        return preset, locate(preset)
+        repo, revision = split_address(name)
+        preset = find_by_repo(repo) if revision is None else None
+        return (None, _fetch(repo, revision)) if preset is None else (preset, locate(preset))
     try:
         preset = get_preset(name)
     except UnknownPresetError as error:
@@ -106,6 +117,15 @@ def _resolve(name: str | os.PathLike[str]) -> tuple[Preset | None, Path]:
             verify_local(path)
         return None, path
     return preset, locate(preset)
+
+
+def _fetch(repo: str, revision: str | None) -> Path:
+    from ..models.families import build
+    from .checkpoints import read_config
+    from .fetch import fetch
+
+    # What cannot be run is refused before its weights are fetched
+    return fetch(repo, revision, lambda folder: build(read_config(folder), f"config.json of hf://{repo}"))
 
 
 def _local(name: str, unknown: UnknownPresetError) -> Path:

@@ -6,17 +6,48 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from ..models.errors import WeightsError
 from ..presets import HubSource, PackageSource, Preset, list_presets
-from .errors import FetchError
+from .errors import FetchError, PresetError
 
 logger = logging.getLogger(__name__)
 
 REACH_SECONDS = 5.0  # within which the Hugging Face hub has to answer at all
+
+# Git forbids ".." in the names of branches and tags
+_ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>(?!.*\.\.)[^@\s]+))?", re.ASCII)
+
+
+def split_address(address: str) -> tuple[str, str | None]:
+    """Repository and revision of ``hf://org/repo[@revision]``.
+
+    Raises:
+        PresetError: it does not have that form.
+
+    >>> split_address("hf://google/gemma-3-270m@main")
+    ('google/gemma-3-270m', 'main')
+    """
+    match = _ADDRESS.fullmatch(address.rstrip("/"))
+    if match is None:
+        raise PresetError(f"a repository is named by hf://org/repo or hf://org/repo@revision, received {address!r}")
+    return match["repo"], match["revision"]
+
+
+def hub_name(name: str | os.PathLike[str]) -> str | None:
+    """``org/repo[@revision]`` of an address on the hub; None for all else."""
+    return name.removeprefix("hf://").rstrip("/") if isinstance(name, str) and name.startswith("hf://") else None
+
+
+def hub_endpoint() -> str:
+    """Address of the hub: ``HF_ENDPOINT`` as it is now; huggingface_hub reads it once, when it is imported."""
+    from huggingface_hub import constants
+
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -17,11 +17,13 @@ MAX_CHUNK = 256  # the most tokens that one call may take where shapes are fixed
 Buffer = dict[str, Any]  # "k" [B, S, K, C], "v" [B, S, K, Cv]; "start": position of row 0 (dynamic form only)
 
 
-def new_buffer(backend: Backend, batch: int, rows: int, heads: int, key_dim: int, value_dim: int) -> Buffer:
+def new_buffer(
+    backend: Backend, batch: int, rows: int, heads: int, key_dim: int, value_dim: int, dtype: str = "float32"
+) -> Buffer:
     """An empty buffer of that many rows."""
     buffer: Buffer = {
-        "k": backend.zeros((batch, rows, heads, key_dim)),
-        "v": backend.zeros((batch, rows, heads, value_dim)),
+        "k": backend.zeros((batch, rows, heads, key_dim), dtype),
+        "v": backend.zeros((batch, rows, heads, value_dim), dtype),
     }
     if backend.dynamic_shapes:
         buffer["start"] = 0

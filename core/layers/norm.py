@@ -22,7 +22,12 @@ class RMSNorm(Module):
         self.zero_centred = zero_centred
 
     def __call__(self, x: Array) -> Array:
-        return ops.rms_norm(x, self.gain + 1.0 if self.zero_centred else self.gain, self.eps)
+        gain, kind = self.gain, str(x.dtype)
+        if "float32" not in kind and "float64" not in kind:  # squares of 16 bits lose what the norm is made of
+            gain, wide = ops.cast(gain, "float32"), ops.cast(x, "float32")
+            y = ops.rms_norm(wide, gain + 1.0 if self.zero_centred else gain, self.eps)
+            return ops.cast(y, "bfloat16" if "bfloat16" in kind else "float16")
+        return ops.rms_norm(x, gain + 1.0 if self.zero_centred else gain, self.eps)
 
 
 class LayerNorm(Module):

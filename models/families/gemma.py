@@ -66,6 +66,7 @@ class Gemma3(Decoder):
     """Five layers with a window and slow positions of their own, then one that sees everything."""
 
     architectures = ("Gemma3ForCausalLM",)
+    dialect = "gemma3_json"
     block = SandwichBlock
 
     @classmethod

@@ -8,6 +8,7 @@ from ..transformer.decoder import Decoder
 
 class Llama(Decoder):
     architectures = ("LlamaForCausalLM",)
+    dialect = "llama3"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

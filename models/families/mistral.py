@@ -8,6 +8,7 @@ from ..transformer.decoder import Decoder
 
 class Mistral(Decoder):
     architectures = ("MistralForCausalLM",)
+    dialect = "mistral"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

@@ -21,6 +21,7 @@ def _windows(fields: Fields) -> tuple[int, ...]:
 
 class Qwen2(Decoder):
     architectures = ("Qwen2ForCausalLM",)
+    dialect = "hermes"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
@@ -29,6 +30,7 @@ class Qwen2(Decoder):
 
 class Qwen3(Decoder):
     architectures = ("Qwen3ForCausalLM",)
+    dialect = "hermes"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

@@ -53,7 +53,7 @@ class Attention(Module):
         return self.o_proj(ops.reshape(y, (B, T, H * C))), kv
 
     def _turn(self, x: Array, state: Any) -> Array:
-        cos, sin = state.rotation(self.rope, self.rotated)
+        cos, sin = state.rotation(self.rope, self.rotated, x)
         if self.rotated == x.shape[-1]:
             return ops.rotary(x, cos, sin)
         turned, still = x[..., : self.rotated], x[..., self.rotated :]
@@ -116,9 +116,11 @@ class Experts(Module):
     def __call__(self, x: Array) -> Array:
         B, T, D = x.shape
         flat = ops.reshape(x, (B * T, D))
-        share, expert = ops.top_k(ops.softmax(self.gate(flat)), self.chosen)  # [N, k]
+        share, expert = ops.top_k(ops.softmax(ops.cast(self.gate(flat), "float32")), self.chosen)  # [N, k]
         if self.normalise:
             share = share / ops.sum(share, -1, keepdims=True)
+        half = next((name for name in ("bfloat16", "float16") if name in str(x.dtype)), None)
+        share = share if half is None else ops.cast(share, half)
         if B * T * self.chosen < self.gate_proj.shape[0]:  # few tokens: only the experts that they take are read
             gate, up, down = (ops.take(w, expert) for w in (self.gate_proj, self.up_proj, self.down_proj))  # [N, k, …]
             h = activate(ops.einsum("nd,nkfd->nkf", flat, gate), self.activation) * ops.einsum("nd,nkfd->nkf", flat, up)

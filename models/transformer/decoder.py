@@ -25,6 +25,7 @@ class Decoder(Module):
     """
 
     architectures: tuple[str, ...] = ()
+    dialect: str = "plain"  # how its instruction-tuned checkpoints write calls
     block: type[Module] = PreNormBlock
 
     def __init__(self, config: DecoderConfig):
@@ -73,10 +74,11 @@ class Decoder(Module):
     def new_cache(self, backend: Backend, capacity: int, batch: int = 1, pool: bool = False) -> Cache:
         """An empty cache with room for `capacity` positions; layers with a window take no more than they need."""
         c, dynamic = self.config, backend.dynamic_shapes
+        dtype = next(name for name in ("bfloat16", "float16", "float32") if name in str(self.norm.gain.dtype))
         rows = [capacity if dynamic else kv_cache.ring_rows(window, capacity) for window in c.windows]
         return {
             "length": 0 if dynamic else backend.zeros((), "int32"),
-            "layers": [kv_cache.new_buffer(backend, batch, n, c.kv_heads, c.head_dim, c.head_dim) for n in rows],
+            "layers": [kv_cache.new_buffer(backend, batch, n, c.kv_heads, c.head_dim, c.head_dim, dtype) for n in rows],
         }
 
     def copy_cache(self, backend: Backend, cache: Cache, length: int) -> Cache:
@@ -105,11 +107,13 @@ class _State:
         self._masks: dict[Any, Array | None] = {}
         self._rotations: dict[Any, tuple[Array, Array]] = {}
 
-    def rotation(self, rope: Rope, channels: int) -> tuple[Array, Array]:
-        """Cosine and sine [T, 1, channels/2]."""
+    def rotation(self, rope: Rope, channels: int, like: Array) -> tuple[Array, Array]:
+        """Cosine and sine [T, 1, channels/2], in the element type of `like`."""
         key = (id(rope), channels)
         if key not in self._rotations:
-            self._rotations[key] = cos_sin(rope, channels, self.positions, self.length + self.valid)
+            found = cos_sin(rope, channels, self.positions, self.length + self.valid)
+            half = next((name for name in ("bfloat16", "float16") if name in str(like.dtype)), None)
+            self._rotations[key] = found if half is None else tuple(ops.cast(x, half) for x in found)
         return self._rotations[key]
 
     def mask(self, buffer: kv_cache.Buffer, window: int) -> Array | None:

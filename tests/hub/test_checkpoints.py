@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from ferrule.core import ElementTypeError
 from ferrule.hub import from_preset, save_preset
 from ferrule.hub.errors import PresetError
 from ferrule.models.errors import ConfigError, ModelError, TokenizerError, WeightsError
@@ -137,6 +138,19 @@ def test_folders_that_are_damaged(folder, tmp_path, replace, error, message):
         from_preset(copy(folder, tmp_path, **replace(folder)))
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ModelError)
+
+
+def test_element_type_and_dialect(folder, tmp_path):
+    assert from_preset(folder).dialect == "gemma3_json"
+    model = from_preset(folder, "torch", dtype="bfloat16", dialect="hermes")
+    assert model.dialect == "hermes"
+    assert "bfloat16" in str(model.module.norm.gain.dtype)
+    assert np.isfinite(model.logits([[0, 5, 9]])).all()
+    assert from_preset(save_preset(from_preset(folder, dialect="plain"), tmp_path / "saved")).dialect == "plain"
+    with pytest.raises(ElementTypeError, match="use float32"):
+        from_preset(folder, dtype="bfloat16")
+    with pytest.raises(PresetError, match="options of Hugging Face folders"):
+        from_preset("needle_3", dtype="bfloat16")
 
 
 def test_options_of_another_family(folder):

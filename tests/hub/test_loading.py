@@ -46,7 +46,14 @@ def test_by_repository(needle_weights):
     for name in ("hf://Cactus-Compute/needle3", "hf://cactus-compute/needle3/"):
         preset, path = loading._resolve(name)
         assert (preset.name, path) == ("needle_3", needle_weights)
-    assert "runs only repositories of the catalogue" in refused(PresetError, "hf://google/functiongemma-270m-it")
+
+
+@pytest.mark.parametrize(
+    "name", ["hf://", "hf://gemma", "hf://a/b/c", "hf://a/b@", "hf://a/b@c@d", "hf://a/b@../x", "hf://a b/c"]
+)
+def test_addresses_that_are_none(name):
+    message = refused(PresetError, name)
+    assert message == f"a repository is named by hf://org/repo or hf://org/repo@revision, received {name!r}"
 
 
 @pytest.mark.parametrize("name", ["needle3", "nowhere"])

@@ -180,6 +180,20 @@ def test_every_backend(family, name, backend):
         close(loop.feed(state), family(name).logits[0, token])
 
 
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+@pytest.mark.parametrize("name", ["gemma2", "gemma3", "llama3", "granite"])
+def test_bfloat16(family, name, backend):
+    """As far from float32 as transformers is in bfloat16, give or take the order of sums."""
+    pytest.importorskip(backend)
+    found = family(name)
+    half = transformers.AutoModelForCausalLM.from_pretrained(found.folder, attn_implementation="eager").to(torch.bfloat16)
+    with torch.no_grad():
+        theirs = half(torch.tensor(IDS[:1].astype(np.int64))).logits.float().numpy()
+    model = load_weights(build(found.config), found.checkpoint, get_backend(backend), "bfloat16")
+    ours = token_loop.TokenLoop(model, None, get_backend(backend), model.config.max_positions).score(IDS[:1])
+    assert np.abs(ours - found.logits[:1]).max() < 2 * np.abs(theirs - found.logits[:1]).max()
+
+
 @each_family
 def test_greedy_continuations(family, name):
     found = family(name)

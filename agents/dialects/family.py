@@ -1,0 +1,363 @@
+"""The base of the open families' dialects: a dialect is its markers, its turns and its call syntax.
+
+A turn is `[THINK reasoning THINK_END] (calls | prose) TURN_END`; calls are `opening`, one or more calls with `between` between
+them, `ending`. These are texts in which markers stand as they are spelt; where the model's tokenizer has a marker as one
+token, the grammar asks for that token and the reader looks for it, and nothing else passes for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, ClassVar, NoReturn
+
+from ...tools.call import ToolCall, ToolResult
+from ...tools.tool import Tool
+from ..errors import ParseError
+from ..grammar import MAX_CALLS, call_rules
+from ..lark import compact, literal
+from ..repair import drop_repeated
+from .dialect import Vocabulary
+from .markers import Markers
+from .turn import Turn
+
+Read = tuple[ToolCall, int]
+"""A call and where it ends in the text."""
+
+
+class FamilyDialect(ABC):
+    """Everything but the prompts and the syntax of one call.
+
+    Args:
+        vocabulary: the model's tokenizer; without one, markers are ordinary text.
+
+    Attributes:
+        markers: the marker texts of this dialect.
+        turn_end: what a model writes at the end of its turn; empty for its tokenizer's own end.
+        opening, between, ending: what stands before, between and behind calls.
+        call_start: what a call begins with.
+        empty: how a model says that no tool fits; None where it says so in prose.
+        thinking: markers of reasoning, for models that have both of them as tokens.
+    """
+
+    name: ClassVar[str]
+    markers: ClassVar[tuple[str, ...]] = ()
+    turn_end: ClassVar[str] = ""
+    opening: ClassVar[str] = ""
+    between: ClassVar[str]
+    ending: ClassVar[str] = ""
+    call_start: ClassVar[str] = "{"
+    empty: ClassVar[str | None] = None
+    thinking: ClassVar[tuple[str, str] | None] = None
+
+    def __init__(self, vocabulary: Vocabulary | None = None) -> None:
+        self._markers = Markers(self.markers, vocabulary)
+        thinking = self.thinking is not None and all(self._markers.id(text) is not None for text in self.thinking)
+        self._thinking = self.thinking if thinking else None
+        end = self._markers.id(self.turn_end)
+        self._ends = frozenset(self._markers.eos_ids) | (frozenset() if end is None else {end})
+
+    # -- prompts ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
+        """The part that stays the same for every goal; BOS is the caller's."""
+
+    @abstractmethod
+    def render_user(self, query: str, *, first: bool = True) -> str:
+        """What the user says and the opening of the answer: right after the prefix, or after an earlier turn."""
+
+    @abstractmethod
+    def render_results(self, results: Iterable[ToolResult]) -> str:
+        """What the calls of the last turn gave, in call order, and the opening of the next turn."""
+
+    def render_calls(self, calls: Sequence[ToolCall], tools: Sequence[Tool] = ()) -> str:
+        """Calls as the model would write them, without the end of the turn; values hold markers as ordinary text."""
+        if not calls:
+            return self.empty or ""
+        written = [self.write_call(call, tools) + self.closing_of(i) for i, call in enumerate(calls)]
+        return self.opening + self.between.join(written) + self.ending
+
+    # -- the syntax of one call ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def rules(self, tools: Sequence[Tool]) -> str:
+        """Lark rules of one call without its closing; the rule to refer to is `call`."""
+
+    @abstractmethod
+    def write_call(self, call: ToolCall, tools: Sequence[Tool]) -> str:
+        """A call without its closing."""
+
+    @abstractmethod
+    def read_call(self, text: str, at: int, tools: Sequence[Tool]) -> Read:
+        """The call that begins at `at`; ParseError where there is none."""
+
+    def closing_of(self, index: int) -> str:
+        """What stands behind the arguments of the turn's call number `index`."""
+        return "}"
+
+    # -- grammar ------------------------------------------------------------------------------------------------------
+
+    def grammar(
+        self,
+        tools: Sequence[Tool],
+        *,
+        max_reasoning: int = 512,
+        after_results: bool = False,
+        allow_empty: bool = True,
+        parallel: bool = True,
+        max_answer: int = 512,
+    ) -> str:
+        """Lark grammar of a turn.
+
+        Args:
+            tools: The tools that may be called.
+            max_reasoning: Most tokens of reasoning, where the model can think.
+            after_results: The turn follows tool results: prose is possible instead of calls.
+            allow_empty: Whether the model may answer that no tool fits, in prose or as `empty`.
+            parallel: Whether it may make several calls at once.
+            max_answer: Most tokens of prose.
+
+        Raises:
+            SchemaError: A tool's schema cannot be guaranteed by a grammar.
+        """
+        bodies, lines = [], []
+        if tools or not allow_empty:
+            bodies.append("calls")
+            lines += [f"calls: {self._call_list(MAX_CALLS if parallel else 1)}", self.rules(tools)]
+        if allow_empty and self.empty is not None:
+            bodies.append(literal(self.empty))
+        if after_results or (allow_empty and self.empty is None):
+            bodies.append("prose")
+            # One space may come first: to many tokenizers it is part of the first word.
+            first = "" if self._markers.begins_with_token(self.opening) else re.escape((self.opening or self.call_start)[0])
+            lines.append(f"prose[max_tokens={max(1, max_answer)}]: / ?[^\\s{first}](?s:.)*/")
+        start = f"start: {self._think(max_reasoning)}({' | '.join(bodies)}){self._end()}"
+        return "\n".join([start, *lines]) + "\n"
+
+    def _call_list(self, most: int) -> str:
+        write = self._markers.lark
+        text = ""
+        for i in reversed(range(most)):  # from the last call inwards: each may be left out with all that follow it
+            text = f"call {write(self.closing_of(i))} {text}"
+            if i:
+                text = f"({write(self.between)} {text})?"
+        return f"{write(self.opening)} {text} {write(self.ending)}"
+
+    def _think(self, most: int) -> str:
+        if self._thinking is None:
+            return ""
+        opens, closes = map(self._markers.lark, self._thinking)
+        reasoning = f"{self._markers.text_token()}{{0,{most}}}" if most else '"\\n\\n"'
+        return f'({opens} {reasoning} {closes} "\\n\\n")? '
+
+    def _end(self) -> str:
+        end = self._markers.id(self.turn_end)
+        # The tokenizer's own ends may come wherever a turn may end; the grammar engine does not want them named.
+        return "" if end is None or end in self._markers.eos_ids else f" <[{end}]>"
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def parse(self, text: str, tools: Sequence[Tool] = (), *, truncated: bool = False) -> Turn:
+        """Read a turn from its decoded text. `parse_tokens` is safer: there, text cannot pass for a marker.
+
+        Args:
+            text: The turn; its end marker may be missing.
+            tools: Their schemas tell which repeated elements to drop.
+            truncated: The token budget ended the turn: calls that are complete count.
+
+        Raises:
+            ParseError: The text is not a turn of this dialect.
+        """
+        return self._read(text, partial(self._markers.spelt, as_text=True), tools, truncated)
+
+    def parse_tokens(
+        self,
+        tokens: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+        tools: Sequence[Tool] = (),
+        *,
+        truncated: bool = False,
+    ) -> Turn:
+        """Read a turn from its token ids; otherwise as `parse`.
+
+        Args:
+            tokens: The turn; its end marker may be missing.
+            decode: The tokenizer's `decode`.
+        """
+        tokens = list(tokens)
+        if tokens and tokens[-1] in self._ends:
+            tokens.pop()
+        return self._read(self._markers.decode(tokens, decode), self._markers.spelt, tools, truncated)
+
+    def _read(self, text: str, spelt: Callable[[str], str], tools: Sequence[Tool], truncated: bool) -> Turn:
+        text = text.removesuffix(spelt(self.turn_end))
+        reasoning = None
+        if self._thinking is not None and (after := _after(text, 0, spelt(self._thinking[0]))) is not None:
+            reasoning, end, text = text[after:].partition(spelt(self._thinking[1]))
+            if not end:
+                raise ParseError(f"the reasoning does not end with {self._thinking[1]}, received {self._shown(text)}")
+        at = _after(text, 0, spelt(self.opening))
+        if at is None or not (self.opening or text.lstrip().startswith(self.call_start)):
+            return self._prose(reasoning, text, truncated)
+        known = {tool.name: tool for tool in tools}
+        calls = [_repaired(call, known) for call in self._calls(text, at, spelt, tools, truncated)]
+        return Turn(_stripped(reasoning), tuple(calls))
+
+    def _prose(self, reasoning: str | None, text: str, truncated: bool) -> Turn:
+        if not text.strip():
+            what = "was cut off before" if truncated else "has neither calls nor"
+            raise ParseError(f"the turn {what} an answer; allow more tokens or ask again")
+        if self._markers.has_stand_in(text):
+            self._refuse("an answer has no markers in it", text)
+        return Turn(_stripped(reasoning), (), text.strip())
+
+    def _calls(self, text: str, at: int, spelt: Callable[[str], str], tools: Sequence[Tool], truncated: bool) -> list[ToolCall]:
+        between, ending = spelt(self.between), spelt(self.ending)
+        calls: list[ToolCall] = []
+
+        def ends(at: int) -> bool:
+            end = _after(text, at, ending)
+            return end is not None and not text[end:].strip()
+
+        if self.empty is not None and ends(at):
+            return calls
+        while True:
+            start = at
+            try:
+                call, at = self.read_call(text, at, tools)
+            except ParseError as error:
+                if truncated and calls:
+                    return calls
+                if truncated:
+                    self._refuse("the turn was cut off before a call was complete; allow more tokens", text)
+                raise ParseError(self._markers.shown(str(error))) from None
+            if self._markers.has_stand_in(text[start:at]):
+                self._refuse("a call has no markers in it", text[start:at])
+            calls.append(call)
+            if ends(at):
+                return calls
+            after = _after(text, at, between)
+            if after is None:
+                if truncated:
+                    return calls
+                self._refuse("something else than another call follows a call", text[at:])
+            at = after
+
+    def _refuse(self, problem: str, text: str) -> NoReturn:
+        raise ParseError(f"{problem}, received {self._shown(text)}")
+
+    def _shown(self, text: str) -> str:
+        return shown(self._markers.shown(text))
+
+    def closing(self, tokens: Sequence[int]) -> list[int]:
+        """What a turn lacks at its end, because a budget cut it off, before anything can stand behind it."""
+        tokens = list(tokens)
+        end = self._markers.id(self.turn_end)
+        if tokens and (tokens[-1] == end or (end is None and tokens[-1] in self._ends)):
+            return []
+        lacking = []
+        for opens, closes in filter(None, (self._thinking, (self.opening.strip(), self.ending.strip()))):
+            first, last = self._markers.id(opens), self._markers.id(closes)
+            if first in tokens and last is not None and last not in tokens[_last(tokens, first) :]:
+                lacking.append(last)
+        return [*lacking, *self._markers.ids(self.turn_end)]
+
+    def call_probability(self, tokens: Iterable[Any]) -> float:
+        """Smallest probability of a freely chosen token behind the reasoning, among those that the grammar allowed.
+
+        Args:
+            tokens: of a turn, each with `id`, `forced` and `logprob`.
+        """
+        least = 0.0
+        opens, closes = map(self._markers.id, self._thinking) if self._thinking is not None else (None, None)
+        thinks = False
+        for token in tokens:
+            thinks = (thinks or token.id == opens) and token.id != closes
+            if not thinks and token.id != closes and not token.forced and token.id not in self._ends:
+                least = min(least, token.logprob)
+        return math.exp(least)
+
+
+class JsonDialect(FamilyDialect):
+    """A dialect whose calls are `{"name": "…", "arguments": {…}}`. The arguments are compact JSON.
+
+    Attributes:
+        arguments: the key of the arguments.
+    """
+
+    arguments: ClassVar[str] = "arguments"
+
+    def rules(self, tools: Sequence[Tool]) -> str:
+        spelt = {tool.name: compact(tool.name) for tool in tools}
+        return call_rules(tools, self._opening(), spelt=spelt)
+
+    def write_call(self, call: ToolCall, tools: Sequence[Tool]) -> str:
+        return self._opening().replace("%s", compact(call.name)) + compact(call.arguments)
+
+    def _opening(self) -> str:
+        return f'{{"name": %s, "{self.arguments}": '
+
+    def read_call(self, text: str, at: int, tools: Sequence[Tool]) -> Read:
+        while at < len(text) and text[at].isspace():
+            at += 1
+        try:
+            item, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"the call is not JSON ({' '.join(str(error).split())}), received {shown(text[at:])}") from None
+        if not isinstance(item, dict) or set(item) - {"id"} != {"name", self.arguments}:
+            raise ParseError(f'a call must be {{"name": …, "{self.arguments}": …}}, received {shown(text[at:end])}')
+        name, arguments, number = item["name"], item[self.arguments], item.get("id", "")
+        if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(number, str):
+            raise ParseError(f"a call needs a name and an object of arguments, received {shown(text[at:end])}")
+        return ToolCall(name, arguments, number), end
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def result_value(result: ToolResult) -> Any:
+    """What the model is told of a result."""
+    return result.value if result.ok else {"error": result.error}
+
+
+def shown(text: str) -> str:
+    """Text as it appears in an error message."""
+    text = " ".join(text[:400].split())
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def _repaired(call: ToolCall, known: dict[str, Tool]) -> ToolCall:
+    if call.name not in known:
+        return call
+    try:
+        return drop_repeated(known[call.name].parameters, call)
+    except (ArithmeticError, ValueError, RecursionError):
+        return call  # numbers beyond what the validator can divide, which the tool itself will refuse
+
+
+def _after(text: str, at: int, layout: str) -> int | None:
+    """Where the text goes on behind a layout, whose spaces may be more or fewer; None where something else stands."""
+    for part in layout.split():
+        while at < len(text) and text[at].isspace():
+            at += 1
+        if not text.startswith(part, at):
+            return None
+        at += len(part)
+    return at
+
+
+def _last(tokens: Sequence[int], wanted: int | None) -> int:
+    return max(i for i, token in enumerate(tokens) if token == wanted)
+
+
+def _stripped(text: str | None) -> str | None:
+    return text.strip() or None if text is not None else None
