@@ -152,6 +152,9 @@ class Backend:
         """Wait until the arrays of a result are computed (for timings); hands the result back."""
         return tree
 
+    def element_type(self, x: Array) -> str:
+        return getattr(x.dtype, "name", None) or str(x.dtype).removeprefix("torch.")
+
     def copy(self, x: Array, rows: int | None = None) -> Array:
         """An array that later in-place writes or donations of `x` do not touch; of axis 1, the first `rows` must be alike."""
         return x
@@ -254,8 +257,8 @@ class Backend:
         # [B, T, K·G, C] -> [B, K, G·T, C]: the query heads of a group share one product with their key head
         q = self.reshape(self.transpose(self.reshape(q * scale, (B, T, K, G, C)), (0, 2, 3, 1, 4)), (B, K, G * T, C))
         scores = self.matmul(q, self.transpose(k, (0, 2, 3, 1)))
-        kind = str(scores.dtype)
-        if "float16" in kind:  # also bfloat16: sums of exponentials want more digits
+        kind = self.element_type(scores)
+        if kind in ("float16", "bfloat16"):  # sums of exponentials want more digits
             scores = self.cast(scores, "float32")
         if cap is not None:
             scores = self.soft_cap(scores, cap)
@@ -263,9 +266,7 @@ class Backend:
             scores = self.reshape(scores, (B, K, G, T, S))
             scores = self.where(self.expand_dims(self.expand_dims(mask, 1), 1), scores, _lowest(scores))
             scores = self.reshape(scores, (B, K, G * T, S))
-        weights = self.softmax(scores)
-        if "float16" in kind:
-            weights = self.cast(weights, "bfloat16" if "bfloat16" in kind else "float16")
+        weights = self.cast(self.softmax(scores), kind)
         out = self.matmul(weights, self.transpose(v, (0, 2, 1, 3)))
         out = self.transpose(self.reshape(out, (B, K, G, T, v.shape[-1])), (0, 3, 1, 2, 4))
         return self.reshape(out, (B, T, H, v.shape[-1]))

@@ -43,6 +43,11 @@ def arange(n: int, like: Array, dtype: str = "int32") -> Array:
     return backend_of(like).arange(n, dtype)
 
 
+def element_type(x: Array) -> str:
+    """Name of the element type, alike on every backend: "float32", "bfloat16", "int32" …"""
+    return backend_of(x).element_type(x)
+
+
 def cast(x: Array, dtype: str) -> Array:
     """The same values in another element type; float to int truncates towards zero."""
     return backend_of(x).cast(x, dtype)

@@ -30,7 +30,16 @@ class Decoder(Protocol):
     """What the loop asks of a model; `Module`s of every family offer it."""
 
     def __call__(self, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:
-        """ids int32 [B, T] of which `valid` count, cache -> hidden states [B, T, D], cache."""
+        """Run new tokens behind those of the cache.
+
+        Args:
+            ids: int32 [B, T]; tokens from `valid` on are padding.
+            valid: how many are tokens: an int, or an int32 scalar array where shapes are fixed.
+            cache: of `new_cache` or of an earlier call; may be consumed.
+
+        Returns:
+            Normalised hidden states [B, T, D] (give them to `logits`), and the cache with `valid` tokens more.
+        """
         ...
 
     def logits(self, hidden: Any) -> Any: ...

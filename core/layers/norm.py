@@ -22,12 +22,11 @@ class RMSNorm(Module):
         self.zero_centred = zero_centred
 
     def __call__(self, x: Array) -> Array:
-        gain, kind = self.gain, str(x.dtype)
-        if "float32" not in kind and "float64" not in kind:  # squares of 16 bits lose what the norm is made of
-            gain, wide = ops.cast(gain, "float32"), ops.cast(x, "float32")
-            y = ops.rms_norm(wide, gain + 1.0 if self.zero_centred else gain, self.eps)
-            return ops.cast(y, "bfloat16" if "bfloat16" in kind else "float16")
-        return ops.rms_norm(x, gain + 1.0 if self.zero_centred else gain, self.eps)
+        kind = ops.element_type(x)
+        wide = "float32" if kind in ("float16", "bfloat16") else kind  # squares of 16 bits lose what the norm is made of
+        gain = ops.cast(self.gain, wide)
+        y = ops.rms_norm(ops.cast(x, wide), gain + 1.0 if self.zero_centred else gain, self.eps)
+        return ops.cast(y, kind)
 
 
 class LayerNorm(Module):

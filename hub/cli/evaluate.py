@@ -12,7 +12,7 @@ from ...agents.agent import MIN_CONFIDENCE
 from ..evaluation import ALL_CATEGORIES, CATEGORIES, Result, evaluate, read_baseline
 from ..loading import from_preset, weights_sha256
 from .console import err, one_line_errors, out, print_json
-from .options import given, number, whole_number
+from .options import MinConfidence, given, whole_number
 
 app = typer.Typer(help="Accuracy on public benchmarks, with their own checkers.", invoke_without_command=True)
 
@@ -49,14 +49,7 @@ def bfcl(
     reasoning_tokens: Annotated[
         int, typer.Option(parser=whole_number, metavar="N", help="Most tokens before the calls.")
     ] = Budget.reasoning_tokens,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            parser=number(0, 1),
-            metavar="X",
-            help="Withhold calls that are less likely to be right than this, 0 to 1, by the model's own account.",
-        ),
-    ] = MIN_CONFIDENCE,
+    min_confidence: MinConfidence = MIN_CONFIDENCE,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """The Berkeley Function Calling Leaderboard, single-turn categories: does the agent decide on the right calls?"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -40,3 +41,13 @@ def given(text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise typer.BadParameter(f"a text is expected, received {text!r}")
     return text
+
+
+MinConfidence = Annotated[
+    float,
+    typer.Option(
+        parser=number(0, 1),
+        metavar="X",
+        help="Withhold calls that are less likely to be right than this, 0 to 1, by the model's own account.",
+    ),
+]

@@ -15,7 +15,7 @@ from ...agents.agent import MIN_CONFIDENCE
 from ...tools import Toolset, load_tools
 from ..loading import from_preset
 from .console import err, fail, one_line_errors, out, print_json, printable, stdout_to_stderr
-from .options import given, number, whole_number
+from .options import MinConfidence, given, number, whole_number
 
 REFUSED, STOPPED = 3, 4  # exit statuses; 1 is an error or a tool that failed for good, 2 bad usage
 
@@ -52,14 +52,7 @@ def run(
     max_seconds: Annotated[
         float, typer.Option(parser=number(0.1), metavar="X", help="Wall clock for the whole run.")
     ] = Budget.seconds,
-    min_confidence: Annotated[
-        float,
-        typer.Option(
-            parser=number(0, 1),
-            metavar="X",
-            help="Withhold calls that are less likely to be right than this, 0 to 1, by the model's own account.",
-        ),
-    ] = MIN_CONFIDENCE,
+    min_confidence: MinConfidence = MIN_CONFIDENCE,
     log: Annotated[str | None, typer.Option(help="Append the run's steps to this JSON-lines file.", callback=given)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead; what tools print goes to standard error.")

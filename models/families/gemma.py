@@ -32,6 +32,17 @@ def _gemma(fields: Fields, **changes: Any) -> DecoderConfig:
     )
 
 
+def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
+    """What the second and third version share: a scale of attention of their own, and soft caps."""
+    return _gemma(
+        fields,
+        scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
+        attention_cap=fields.optional_number("attn_logit_softcapping"),
+        logit_cap=fields.optional_number("final_logit_softcapping"),
+        **changes,
+    )
+
+
 class Gemma(Decoder):
     architectures = ("GemmaForCausalLM",)
 
@@ -53,13 +64,7 @@ class Gemma2(Decoder):
             windows = windows_of(fields)
         else:
             windows = tuple(0 if layer % 2 else fields.count("sliding_window") for layer in range(layers))
-        return _gemma(
-            fields,
-            windows=windows,
-            scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
-            attention_cap=fields.optional_number("attn_logit_softcapping"),
-            logit_cap=fields.optional_number("final_logit_softcapping"),
-        )
+        return _capped(fields, windows=windows)
 
 
 class Gemma3(Decoder):
@@ -80,12 +85,5 @@ class Gemma3(Decoder):
         everywhere, nearby = fields.rope(1e6, "full_attention"), fields.rope(1e4, "sliding_attention")
         if "rope_parameters" not in fields:  # older configs: the window's base has a name of its own, and no scaling
             nearby = type(nearby)(fields.number("rope_local_base_freq", 1e4))
-        return _gemma(
-            fields,
-            windows=windows,
-            ropes=tuple(nearby if window else everywhere for window in windows),
-            scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
-            attention_cap=fields.optional_number("attn_logit_softcapping"),
-            logit_cap=fields.optional_number("final_logit_softcapping"),
-            qk_norm=True,
-        )
+        ropes = tuple(nearby if window else everywhere for window in windows)
+        return _capped(fields, windows=windows, ropes=ropes, qk_norm=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Backend, load_arrays, named_arrays, ops
+from ...core import Backend, ShapeError, load_arrays, named_arrays, ops
 from ..errors import WeightsError
 from ..transformer.decoder import Decoder
 
@@ -81,8 +81,6 @@ def load_weights(model: Decoder, checkpoint: Mapping[str, np.ndarray], backend: 
     Raises:
         WeightsError: arrays are missing, unknown or of another shape; the message lists them.
     """
-    from ...core import ShapeError
-
     try:
         return load_arrays(model, _Renamed(model, checkpoint), backend, dtype)
     except ShapeError as error:

@@ -166,16 +166,7 @@ class Needle(Module):
         self.confidence = ProbeHead(config) if config.probes else None
 
     def __call__(self, ids: Array, valid: Array | int, cache: Cache) -> tuple[Array, Cache]:
-        """Run new tokens behind those of the cache.
-
-        Args:
-            ids: int32 [B, T]; tokens from `valid` on are padding.
-            valid: how many are tokens: an int, or an int32 scalar array where shapes are fixed.
-            cache: of `new_cache` or of an earlier call; may be consumed.
-
-        Returns:
-            Normalised hidden states [B, T, D] (give them to `logits`), and the cache with `valid` tokens more.
-        """
+        """Run new tokens behind those of the cache; see `token_loop.Decoder`."""
         state = _State(self, ids, valid, cache)
         x = self.embedding(ids) * self.config.d_model**0.5
         X = ops.broadcast_to(ops.expand_dims(x, 2), (*x.shape[:2], self.config.mhc_lanes, x.shape[2]))

@@ -119,8 +119,7 @@ class Experts(Module):
         share, expert = ops.top_k(ops.softmax(ops.cast(self.gate(flat), "float32")), self.chosen)  # [N, k]
         if self.normalise:
             share = share / ops.sum(share, -1, keepdims=True)
-        half = next((name for name in ("bfloat16", "float16") if name in str(x.dtype)), None)
-        share = share if half is None else ops.cast(share, half)
+        share = ops.cast(share, ops.element_type(x))
         if B * T * self.chosen < self.gate_proj.shape[0]:  # few tokens: only the experts that they take are read
             gate, up, down = (ops.take(w, expert) for w in (self.gate_proj, self.up_proj, self.down_proj))  # [N, k, …]
             h = activate(ops.einsum("nd,nkfd->nkf", flat, gate), self.activation) * ops.einsum("nd,nkfd->nkf", flat, up)

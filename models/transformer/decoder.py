@@ -45,16 +45,7 @@ class Decoder(Module):
         return common(fields)
 
     def __call__(self, ids: Array, valid: Array | int, cache: Cache) -> tuple[Array, Cache]:
-        """Run new tokens behind those of the cache.
-
-        Args:
-            ids: int32 [B, T]; tokens from `valid` on are padding.
-            valid: how many are tokens: an int, or an int32 scalar array where shapes are fixed.
-            cache: of `new_cache` or of an earlier call; may be consumed.
-
-        Returns:
-            Normalised hidden states [B, T, D] (give them to `logits`), and the cache with `valid` tokens more.
-        """
+        """Run new tokens behind those of the cache; see `token_loop.Decoder`."""
         state = _State(ids, valid, cache["length"], self.config.max_positions)
         x = self.embed_tokens(ids)
         if self.config.embedding_scale != 1:
@@ -74,7 +65,7 @@ class Decoder(Module):
     def new_cache(self, backend: Backend, capacity: int, batch: int = 1, pool: bool = False) -> Cache:
         """An empty cache with room for `capacity` positions; layers with a window take no more than they need."""
         c, dynamic = self.config, backend.dynamic_shapes
-        dtype = next(name for name in ("bfloat16", "float16", "float32") if name in str(self.norm.gain.dtype))
+        dtype = ops.element_type(self.norm.gain)
         rows = [capacity if dynamic else kv_cache.ring_rows(window, capacity) for window in c.windows]
         return {
             "length": 0 if dynamic else backend.zeros((), "int32"),
@@ -112,8 +103,7 @@ class _State:
         key = (id(rope), channels)
         if key not in self._rotations:
             found = cos_sin(rope, channels, self.positions, self.length + self.valid)
-            half = next((name for name in ("bfloat16", "float16") if name in str(like.dtype)), None)
-            self._rotations[key] = found if half is None else tuple(ops.cast(x, half) for x in found)
+            self._rotations[key] = tuple(ops.cast(x, ops.element_type(like)) for x in found)
         return self._rotations[key]
 
     def mask(self, buffer: kv_cache.Buffer, window: int) -> Array | None:

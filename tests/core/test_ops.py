@@ -255,6 +255,8 @@ case(lambda x: ops.max(x), lambda x: x.max(-1), np.array([[-np.inf, -2], [-np.in
 case(lambda x: ops.argmax(x), lambda x: x.argmax(-1), normal(3, 9))
 case(lambda x: ops.argmax(x, 0), lambda x: x.argmax(0), integers(0, 3, 9, 4), label="argmax-ties")
 case(lambda x: ops.argmax(x), lambda x: np.zeros(2, int), np.full((2, 40), -np.inf, np.float32), label="argmax-all-equal")
+case(lambda x: x if ops.element_type(x) == "float32" else x * 2.0, lambda x: x, normal(2, 3))
+case(lambda x: x if ops.element_type(x) == "int32" else x * 2, lambda x: x, integers(0, 9, 4), label="element_type-int32")
 case(
     lambda x: [*ops.top_k(x, 3)],
     lambda x: [-np.sort(-x)[..., :3], np.argsort(-x, kind="stable")[..., :3].astype(np.int32)],
