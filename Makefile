@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 GOAL ?= set a pasta timer for 9 minutes and tell me the weather in Oslo
 
-.PHONY: demo test test-all bench parity eval clean
+.PHONY: demo test test-all bench bench-loading parity eval clean
 
 demo: .venv/demo.installed  ## the agent on a real goal, with the example tools
 	$(BIN)/ferrule run "$(GOAL)" --tools examples/tools.py
@@ -19,6 +19,9 @@ test-all: .venv/test.installed  ## also the tests that take longer than the suit
 
 parity: .venv/test.installed  ## the table of the README
 	$(BIN)/ferrule parity needle_3
+
+bench-loading: .venv/test.installed  ## loading beside safetensors; TOKENIZER=folder adds a model's own tokenizer
+	$(BIN)/python -m benchmarks.loading $(if $(TOKENIZER),--tokenizer $(TOKENIZER))
 
 bench: .venv/test.installed  ## our backends beside the native engine, on an otherwise idle machine
 	$(BIN)/python -m benchmarks.needle_native
@@ -35,7 +38,7 @@ eval: .venv/test.installed  ## the native engine's 278 BFCL cases
 
 .venv/test.installed: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[all,test]'
-	$(PIP) --no-deps bfcl-eval==2026.3.23
+	$(PIP) --no-deps bfcl-eval==2026.3.23 keras-hub==0.32.0
 	touch $@ .venv/demo.installed
 
 clean:

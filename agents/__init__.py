@@ -5,13 +5,35 @@ from .budget import Budget
 from .decision import Decision
 from .errors import AgentError, ContextError, LogError, ParseError, RunError, SchemaError, ScriptError, UsageError
 from .log import RunLog, read_log
+from .permissions import Permissions
+from .replay import replay
+from .requests import Approve
 from .scripted import ScriptedModel
-from .steps import Answer, Call, Goal, Observation, Refusal, Run, RunUsage, Step, Stop, step_from_json, to_json
+from .steps import (
+    Answer,
+    Approval,
+    Call,
+    Goal,
+    Observation,
+    Part,
+    Plan,
+    Question,
+    Refusal,
+    Run,
+    RunUsage,
+    Source,
+    Step,
+    Stop,
+    step_from_json,
+    to_json,
+)
 
 __all__ = [
     "Agent",
     "AgentError",
     "Answer",
+    "Approval",
+    "Approve",
     "Budget",
     "Call",
     "ContextError",
@@ -20,6 +42,10 @@ __all__ = [
     "LogError",
     "Observation",
     "ParseError",
+    "Part",
+    "Permissions",
+    "Plan",
+    "Question",
     "Refusal",
     "Run",
     "RunError",
@@ -28,10 +54,12 @@ __all__ = [
     "SchemaError",
     "ScriptError",
     "ScriptedModel",
+    "Source",
     "Step",
     "Stop",
     "UsageError",
     "read_log",
+    "replay",
     "step_from_json",
     "to_json",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 from .errors import UsageError
@@ -41,20 +40,20 @@ class Budget:
                 what = "number" if name == "seconds" else "whole number"
                 raise UsageError(f"a budget is a {what} above 0, received {name}={value!r}")
 
-    def before_turn(self, usage: RunUsage, began: float) -> Stop | None:
-        """The step that ends the run before the model writes again, if a budget is used up; `began` by `time.monotonic`."""
-        return self._used_up(began, turns=usage.turns, tokens=usage.generated_tokens)
+    def before_turn(self, usage: RunUsage) -> Stop | None:
+        """The step that ends the run before the model writes again, if a budget is used up."""
+        return self._used_up(turns=usage.turns, tokens=usage.generated_tokens, seconds=usage.seconds)
 
-    def before_call(self, usage: RunUsage, began: float) -> Stop | None:
-        """The step that ends the run before another tool is executed, if a budget is used up."""
-        return self._used_up(began, calls=usage.calls)
+    def before_call(self, usage: RunUsage, waiting: int = 0) -> Stop | None:
+        """The step that ends the run before another tool is executed besides those waiting, if a budget is used up."""
+        return self._used_up(calls=usage.calls + waiting, seconds=usage.seconds)
 
-    def seconds_left(self, began: float) -> float | None:
+    def seconds_left(self, usage: RunUsage) -> float | None:
         """What a tool that is called now may take; None without a limit."""
-        return None if math.isinf(self.seconds) else max(self.seconds - (time.monotonic() - began), 0.001)
+        return None if math.isinf(self.seconds) else max(self.seconds - usage.seconds, 0.001)
 
-    def _used_up(self, began: float, **spent: float) -> Stop | None:
-        for name, amount in {**spent, "seconds": time.monotonic() - began}.items():
+    def _used_up(self, **spent: float) -> Stop | None:
+        for name, amount in spent.items():
             limit = getattr(self, name)
             if amount >= limit:
                 return Stop(name, f"stopped: the budget of {limit:g} {name} is used up; raise Budget({name}=...) to go on")

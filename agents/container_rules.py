@@ -1,4 +1,7 @@
-"""Rules of arrays and objects, put together from the rules of what they hold."""
+"""Rules of arrays and objects, put together from the rules of what they hold.
+
+`comma` and `around` are Lark: what stands between the members, and before the first and behind the last of an object.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +16,69 @@ MAX_UNORDERED = _BITS - _COUNTER_BITS
 """Most properties of an object that may come in any order; beyond it they come in the schema's order."""
 
 
-def sequence(heads: Sequence[str], rest: str | None, least: int, most: int | None) -> str:
+def sequence(heads: Sequence[str], rest: str | None, least: int, most: int | None, comma: str) -> str:
     """`[…]` with these first elements, then any number of `rest`, `least` to `most` in all."""
     count = len(heads)
     tail = ""
     if rest is not None and (most is None or most > max(count, 1)):
         # After the first element, listed or not, every one comes with its comma.
         before = max(count, 1)
-        tail = f'("," {rest}){{{max(0, least - before)},{"" if most is None else most - before}}}'
+        tail = f"({comma} {rest}){{{max(0, least - before)},{'' if most is None else most - before}}}"
     if not heads:
         if rest is None or most == 0:
-            return '"[]"'
+            return '"[" "]"'
         inner = f"{rest} {tail}"
         return f'"[" {inner} "]"' if least else f'"[" ({inner})? "]"'
     # From the last element inwards: each may be left out together with all that follow it.
     inner = tail
     for index in range(count - 1, -1, -1):
-        inner = f"{heads[index]} {inner}" if index == 0 else f'"," {heads[index]} {inner}'
+        inner = f"{heads[index]} {inner}" if index == 0 else f"{comma} {heads[index]} {inner}"
         if index >= least:
             inner = f"({inner})?"
     return f'"[" {inner} "]"'
 
 
-def distinct(rules: Rules, items: Sequence[str], least: int, most: int) -> str | None:
+def distinct(rules: Rules, items: Sequence[str], least: int, most: int, comma: str) -> str | None:
     """`[…]` of `least` to `most` of these elements, each at most once, in any order."""
     most = min(most, len(items))
     if least > most:
         return None
     if most == 0:
-        return '"[]"'
+        return '"[" "]"'
     flags = f"[0:{len(items)}]"
 
     def lines(item: str, after: str) -> Iterable[str]:
         yield _choice(item, [(f"{text} {after}::set_bit({i})", f"bit_clear({i})") for i, text in enumerate(items)])
-        ends = [(f'"," {item}::_', f"bit_count_lt({flags}, {most})"), ('"]"', f"bit_count_ge({flags}, {least})")]
+        ends = [(f"{comma} {item}::_", f"bit_count_lt({flags}, {most})"), ('"]"', f"bit_count_ge({flags}, {least})")]
         yield _choice(after, ends)
 
     body = f'"[" {rules.parametric(lines)}::0'
-    return body if least else f'"[]" | {body}'
+    return body if least else f'"[" "]" | {body}'
 
 
-def any_order(rules: Rules, pairs: Sequence[str], required: int, other: str | None, least: int, most: int | None) -> str:
+def any_order(
+    rules: Rules,
+    pairs: Sequence[str],
+    required: int,
+    other: str | None,
+    least: int,
+    most: int | None,
+    comma: str,
+    around: tuple[str, str],
+) -> str:
     """`{…}` with each of the pairs at most once, in any order.
 
     Args:
         rules: Where the rules go.
-        pairs: `"name":value`, at most `MAX_UNORDERED`.
+        pairs: names with their values, at most `MAX_UNORDERED`.
         required: How many of the pairs, from the first, must be there.
         other: A pair of any other name, which may come several times.
         least: Fewest properties; at most one more than there are pairs, and that one only with `other`.
         most: Most properties, or None; with `other` more than there are pairs.
+        comma: See above.
+        around: See above.
     """
+    opening, ending = around
     count = len(pairs)
     flags, counter = f"[0:{count}]", f"[{count}:{count + _COUNTER_BITS}]"
     most_others = 2**_COUNTER_BITS - 1 if most is None else min(2**_COUNTER_BITS - 1, most - count)
@@ -81,7 +96,7 @@ def any_order(rules: Rules, pairs: Sequence[str], required: int, other: str | No
             room_for_other = f"and(is_ones([0:{required}]), {room_for_other})"
         choices.append((f"{other} %s::incr({counter})", room_for_other))
     if not choices or most == 0:
-        return '"{}"'
+        return f"{opening} {ending}"
 
     more = []  # something may follow
     if required:
@@ -102,20 +117,20 @@ def any_order(rules: Rules, pairs: Sequence[str], required: int, other: str | No
 
     def lines(item: str, after: str) -> Iterable[str]:
         yield _choice(item, [(body.replace("%s", after), condition) for body, condition in choices])
-        yield _choice(after, [(f'"," {item}::_', _either(more)), ('"}"', end)])
+        yield _choice(after, [(f"{comma} {item}::_", _either(more)), (ending, end)])
 
-    body = f'"{{" {rules.parametric(lines)}::0'
-    return body if required or least else f'"{{}}" | {body}'
+    body = f"{opening} {rules.parametric(lines)}::0"
+    return body if required or least else f"{opening} {ending} | {body}"
 
 
-def in_order(rules: Rules, pairs: Sequence[tuple[str, bool]]) -> str:
+def in_order(rules: Rules, pairs: Sequence[tuple[str, bool]], comma: str, around: tuple[str, str]) -> str:
     """`{…}` with the pairs in their order; those that are not required (False) may be left out."""
     # From the end: what may follow when nothing has been written yet, and when something has.
-    first, later = '"}"', '"}"'
+    first = later = around[1]
     for pair, is_required in reversed(pairs):
         left_out = "" if is_required else f" | {first}", "" if is_required else f" | {later}"
-        first, later = rules.rule(f"{pair} {later}{left_out[0]}"), rules.rule(f'"," {pair} {later}{left_out[1]}')
-    return f'"{{" {first}'
+        first, later = rules.rule(f"{pair} {later}{left_out[0]}"), rules.rule(f"{comma} {pair} {later}{left_out[1]}")
+    return f"{around[0]} {first}"
 
 
 def _choice(name: str, options: Sequence[tuple[str, str]]) -> str:

@@ -4,7 +4,8 @@
     ├── SchemaError    a tool's schema asks for something that a grammar cannot guarantee (the host's fault: it raises)
     ├── UsageError     an agent, a budget or a goal is not what it should be (the host's fault; also a ValueError)
     ├── ParseError     generated text is not a turn of the dialect (the model's fault: the run ends with `Stop("malformed")`)
-    ├── LogError       a log cannot be written, read or understood
+    ├── LogError       a log cannot be written, read or understood, or a run does not follow it
+    │   └── LogEnds    a run that has nothing but its log comes to the end of it
     ├── ContextError   goal and tools do not fit the model's context
     ├── ScriptError    a scripted model was asked for what its script does not have (a test's fault: it raises)
     └── RunError       a run did not do what was asked (raised by `Run.raise_for_status` only)
@@ -33,6 +34,10 @@ class ParseError(AgentError):
 
 class LogError(AgentError):
     """A log of runs cannot be written, cannot be read, or is not one."""
+
+
+class LogEnds(LogError):
+    """A run that has nothing but its log has come to the end of it."""
 
 
 class ContextError(AgentError):

@@ -13,8 +13,9 @@ from typing import Any
 
 from ..tools.tool import Tool
 from .errors import SchemaError
-from .lark import Rules, compact, literal
+from .lark import Rules, compact, is_possible, literal
 from .names import WireNames
+from .notation import Notation
 from .schema_rules import SchemaRules
 
 MAX_CALLS = 16
@@ -39,48 +40,35 @@ def call_grammar(
     """
     spelt = names.tools if names else {}
     properties = names.properties if names else {}
-    declared = _declared(tools, spelt, properties)
+    declared = [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
     if not declared and not allow_empty:
         raise SchemaError("a call is asked for, but no tool is declared; declare one or allow the empty list")
     return _call_grammar(json.dumps(declared), allow_empty, parallel)
 
 
-def call_rules(
-    tools: Sequence[Tool],
-    opening: str,
-    values: type[SchemaRules] = SchemaRules,
-    *,
-    spelt: Mapping[str, str] | None = None,
-    properties: Mapping[str, Mapping[str, str]] | None = None,
-) -> str:
+def call_rules(tools: Sequence[Tool], openings: Mapping[str, str], notation: Notation) -> str:
     """Lark rules for one call of any of the tools, through its arguments; the rule to refer to is `call`.
 
     Args:
         tools: The tools that may be called, at least one.
-        opening: What stands before the arguments, with `%s` for the name, such as `{"name": "%s", "arguments": `.
-        values: How the dialect writes arguments.
-        spelt: For each tool, its name as it stands in `opening`.
-        properties: Names of properties on the wire by tool, where they differ from the schema's.
+        openings: For each tool by name, Lark of what stands before its arguments.
+        notation: How the arguments are spelt.
 
     Raises:
         SchemaError: A schema asks for something that the grammar cannot guarantee, or there is no tool.
     """
     if not tools:
         raise SchemaError("a call is asked for, but no tool is declared; declare one")
-    return _call_rules(json.dumps(_declared(tools, spelt or {}, properties or {})), opening, values)
-
-
-def _declared(tools: Sequence[Tool], spelt: Mapping[str, str], properties: Mapping[str, Mapping[str, str]]) -> list[Any]:
-    return [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
+    return _call_rules(json.dumps([[tool.name, openings[tool.name], tool.parameters] for tool in tools]), notation)
 
 
 @lru_cache(maxsize=32)
-def _call_rules(declared: str, opening: str, values: type[SchemaRules]) -> str:
+def _call_rules(declared: str, notation: Notation) -> str:
     rules = Rules()
     calls = []
-    for name, wire, parameters, properties in json.loads(declared):
-        arguments = values(parameters, f"tool {name!r}", rules, properties).compile()
-        calls.append(rules.rule(f"{literal(opening.replace('%s', wire))} {arguments}"))
+    for name, opening, parameters in json.loads(declared):
+        arguments = SchemaRules(parameters, f"tool {name!r}", rules, notation).compile()
+        calls.append(rules.rule(f"{opening} {arguments}"))
     text = "\n".join([f"call: {' | '.join(calls)}", *rules.lines]) + "\n"
     _check(text, rules, "call")
     return text
@@ -102,7 +90,7 @@ def _call_grammar(declared: str, allow_empty: bool, parallel: bool) -> str:
 
 def _call(rules: Rules, name: str, wire: str, parameters: dict[str, Any], properties: Mapping[str, str]) -> str:
     where = f"tool {name!r}"
-    arguments = SchemaRules(parameters, where, rules, properties).compile()
+    arguments = SchemaRules(parameters, where, rules, names=properties).compile()
     try:
         text = compact(wire)
         text.encode()
@@ -119,15 +107,9 @@ def _check(text: str, rules: Rules, start: str) -> None:
     problem = llguidance.LLMatcher.validate_grammar(llguidance.LLMatcher.grammar_from_lark(f"start: {start}\n{text}"))
     if problem:
         raise SchemaError(f"the tools' grammar is refused: {_first_line(problem)}; simplify the schemas")
-    if not rules.combined:
-        return
-    tokenizer = llguidance.LLTokenizer("byte")
     lines = dict(line.split(": ", 1) for line in rules.lines if line.startswith("T"))
     for name, complaint in rules.combined:
-        grammar = f"start: {name}\n{name}: {lines[name]}\n"
-        matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar), log_level=0)
-        matcher.compute_bitmask()
-        if matcher.is_error():
+        if not is_possible(lines[name]):
             raise SchemaError(complaint)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 
@@ -13,7 +14,7 @@ class Rules:
     def __init__(self) -> None:
         self._names: dict[tuple[bool, str], str] = {}
         self.lines: list[str] = []
-        # Terminals that combine several expressions, and where they came from: they may match nothing at all.
+        # Terminals that combine several expressions, and what to say should they match nothing at all.
         self.combined: list[tuple[str, str]] = []
 
     def rule(self, body: str) -> str:
@@ -37,6 +38,24 @@ class Rules:
             name = self._names[terminal, body] = f"{'T' if terminal else 'r'}{len(self._names)}"
             self.lines.append(f"{name}: {body}")
         return name
+
+
+@lru_cache(maxsize=1024)
+def is_possible(body: str) -> bool:
+    """Whether a terminal with this body matches any text, which only the grammar engine can tell."""
+    import llguidance
+
+    grammar = llguidance.LLMatcher.grammar_from_lark(f"start: T\nT: {body}\n")
+    matcher = llguidance.LLMatcher(_byte_tokenizer(), grammar, log_level=0)
+    matcher.compute_bitmask()
+    return not matcher.is_error()
+
+
+@lru_cache(maxsize=1)
+def _byte_tokenizer() -> Any:
+    import llguidance
+
+    return llguidance.LLTokenizer("byte")
 
 
 def literal(text: str) -> str:

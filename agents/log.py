@@ -1,8 +1,9 @@
 """The log of runs: one JSON object a line, written as things happen.
 
-The first line of a run says what it ran with; every other line is a step, and the last one how it ended and what it cost, also
-where an error or an interruption ended it. Each line names its run, so runs that happen at the same time may share a file. A
-line that was cut off, because the program was killed while it wrote, ends its run; later runs are appended behind it.
+The first line of a run says what it ran with; every other line is a step, or a turn as the model wrote it ("written"), and the
+last one how it ended and what it cost, also where an error or an interruption ended it. Each line names its run, so runs that
+happen at the same time may share a file, and says after how many seconds of the run it was written. A line that was cut off,
+because the program was killed while it wrote, does not count; later runs, or the rest of this one ("resumed"), stand behind it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import secrets
 import stat
 import threading
 import weakref
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..tools.errors import describe
 from .errors import LogError
-from .steps import Run, RunUsage, Step, step_from_json, to_json
+from .requests import Written, written_to_json
+from .steps import Run, Step, step_from_json, to_json
 
-VERSION = 1
+VERSION = 2
 _BEGINNING = '{"run":"'  # of every line
 
 
@@ -64,9 +67,17 @@ class RunLog:
         self._write(run, {"kind": "run", "version": VERSION, **facts})
         return run
 
-    def step(self, run: str, step: Step) -> None:
-        """Write a step of a run."""
-        self._write(run, to_json(step))
+    def step(self, run: str, step: Step, at: float = 0.0) -> None:
+        """Write a step of a run, `at` seconds after it began."""
+        self._write(run, {**to_json(step), "at": round(at, 6)})
+
+    def written(self, run: str, written: Written, at: float = 0.0) -> None:
+        """Write a turn of the model."""
+        self._write(run, {"kind": "written", **written_to_json(written), "at": round(at, 6)})
+
+    def resume(self, run: str) -> None:
+        """Write the line behind which a run goes on."""
+        self._write(run, {"kind": "resumed"})
 
     def end(self, run: str, facts: dict[str, Any]) -> None:
         """Write the line that closes a run."""
@@ -116,71 +127,127 @@ class RunRecord:
     Args:
         log: where to; None keeps the steps only.
         facts: for the opening line.
-        run: the steps are added to it.
-        usage: for the closing line.
+        run: the steps are added to it; its usage is for the closing line.
+        resumed: name of a run in the log that goes on, in place of a new one.
     """
 
-    def __init__(self, log: RunLog | None, facts: dict[str, Any], run: Run, usage: RunUsage) -> None:
-        self._log, self._facts, self._run, self._usage = log, facts, run, usage
+    def __init__(self, log: RunLog | None, facts: dict[str, Any], run: Run, resumed: str | None = None) -> None:
+        self._log, self._facts, self.run, self._resumed = log, facts, run, resumed
+        self.name = resumed or secrets.token_hex(4)
 
     def __enter__(self) -> RunRecord:
-        if self._log is not None:
-            self._name = self._log.begin(self._facts)
+        if self._log is not None and self._resumed:
+            self._log.resume(self.name)
+        elif self._log is not None:
+            self.name = self._log.begin(self._facts)
         return self
 
-    def step(self, step: Step) -> None:
-        """Write a step."""
-        self._run.steps.append(step)
+    def keep(self, step: Step) -> None:
+        """Add a step that is in the log already."""
+        self.run.steps.append(step)
+
+    def step(self, step: Step, at: float) -> None:
+        """Write a step, `at` seconds after the run began."""
+        self.run.steps.append(step)
         if self._log is not None:
-            self._log.step(self._name, step)
+            self._log.step(self.name, step, at)
+
+    def written(self, written: Written, at: float) -> None:
+        """Write a turn of the model."""
+        if self._log is not None:
+            self._log.written(self.name, written, at)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if self._log is None:
             return
-        if error is None or (isinstance(error, GeneratorExit) and self._run.status != "unfinished"):
-            reason = self._run.status
+        if error is None or (isinstance(error, GeneratorExit) and self.run.status != "unfinished"):
+            reason = self.run.status
         else:
             reason = "left before its end" if isinstance(error, GeneratorExit) else describe(error)
         # What ended the run is worth more than that the log could not be told.
         with contextlib.suppress(*([LogError] if error is not None else [])):
-            self._log.end(self._name, {"reason": reason, "usage": vars(self._usage)})
+            self._log.end(self.name, {"reason": reason, "usage": vars(self.run.usage)})
 
 
-def read_log(path: str | os.PathLike[str]) -> list[list[Step]]:
-    """The steps of every run in a log, in the order in which the runs began.
+@dataclass
+class LoggedRun:
+    """A run as its log tells it.
+
+    Attributes:
+        name: in the log.
+        facts: what it ran with.
+        records: its lines, as JSON objects: steps and turns.
+        reason: how it ended; None where it did not get to its end.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def goal(self) -> str:
+        """What was asked; LogError where the log was cut off before."""
+        if not self.records or self.records[0].get("kind") != "goal":
+            raise LogError(f"run {self.name} has no goal: its log was cut off before anything happened")
+        return str(self.records[0].get("text"))
+
+    @property
+    def steps(self) -> list[Step]:
+        """Its steps; LogError where a line is none."""
+        return [step_from_json(record) for record in self.records if record.get("kind") != "written"]
+
+
+def read_runs(path: str | os.PathLike[str]) -> list[LoggedRun]:
+    """The runs of a log, in the order in which they began.
 
     Raises:
-        LogError: the file cannot be read, is not a log, or was written by a later version.
+        LogError: the file cannot be read, is not a log, or was written by another version.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
         raise LogError(f"cannot read the log {path}: {error}") from error
-    runs: dict[str, list[Step]] = {}
+    runs: dict[str, LoggedRun] = {}
     for number, (line, after) in enumerate(itertools.pairwise([*lines, ""]), 1):
         record = _record(line)
         if not line or (record is None and _is_cut(line, after)):
             continue
         if record is None:
             raise LogError(f"line {number} of {path} is not a JSON object: is this a run log?")
-        run, kind = str(record.pop("run", "")), record.get("kind")
+        name, kind = str(record.pop("run", "")), record.get("kind")
         if kind == "run":
             if record.get("version") != VERSION:
                 raise LogError(
-                    f"{path} is a log of version {record.get('version')}, and {VERSION} is read here; update ferrule"
+                    f"{path} is a log of version {record.get('version')}, and version {VERSION} is read here; update ferrule"
                 )
-            runs[run] = []
-        elif run not in runs:
+            runs[name] = LoggedRun(name, {key: value for key, value in record.items() if key not in ("kind", "version")})
+        elif name not in runs:
             raise LogError(f"line {number} of {path} belongs to no run: is this a run log?")
-        elif kind != "end":
-            runs[run].append(step_from_json(record))
+        elif kind == "end":
+            runs[name].reason = str(record.get("reason"))
+        elif kind == "resumed":
+            runs[name].reason = None
+        else:
+            runs[name].records.append(record)
     return list(runs.values())
 
 
+def read_log(path: str | os.PathLike[str]) -> list[list[Step]]:
+    """The steps of every run in a log; the same errors as `read_runs`."""
+    return [run.steps for run in read_runs(path)]
+
+
 def _is_cut(line: str, after: str) -> bool:
-    """Whether a run was killed while it wrote the line: only another run may begin behind it."""
-    begins = line[: len(_BEGINNING)] == _BEGINNING[: len(line)]
-    return begins and (not after or (_record(after) or {}).get("kind") == "run")
+    """Whether a run was killed while it wrote the line: only another run may begin behind it, or the same one go on."""
+    if not _begins(line):
+        return False
+    following = _record(after)
+    return not after or (_begins(after) if following is None else following.get("kind") in ("run", "resumed"))
+
+
+def _begins(line: str) -> bool:
+    return line[: len(_BEGINNING)] == _BEGINNING[: len(line)]
 
 
 def _record(line: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""JSON Schema as grammar rules for compact JSON.
+"""JSON Schema as grammar rules for values in a notation: compact JSON, or what else a dialect writes.
 
 What the rules generate satisfies the schema; what satisfies the schema need not be generated. Of an open choice the
 narrower side is taken: properties that are not declared only where the schema asks for them, numbers of 15 digits,
@@ -15,13 +15,16 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
-from . import number_rules, text_rules
+from . import number_rules
 from .container_rules import MAX_UNORDERED, any_order, distinct, in_order, sequence
 from .errors import SchemaError
 from .lark import Rules, compact, expression, literal
+from .notation import JSON, Notation
 from .shapes import UNSUPPORTED, Schema, Shape, Shapes, may_have_other_properties
+from .text_rules import FORMATS, MAX_LENGTH, UnsupportedPattern
 
 MAX_LISTED = 2000
 """Most values of a bounded `multipleOf` that are listed one by one."""
@@ -39,14 +42,24 @@ class SchemaRules:
         root: JSON Schema of the arguments.
         where: How error messages call the tool.
         rules: Where the rules go.
+        notation: How values are spelt.
         names: Names of properties on the wire, where they differ from the schema's.
     """
 
-    def __init__(self, root: Mapping[str, Any], where: str, rules: Rules, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Mapping[str, Any],
+        where: str,
+        rules: Rules,
+        notation: Notation = JSON,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self.shapes = Shapes(root, where)
         self.rules = rules
+        self.notation = notation
         self.names = names or {}
-        self._done: dict[tuple[str, int], str | None] = {}
+        self._comma = notation.lark(notation.comma)
+        self._done: dict[tuple[str, int, bool], str | None] = {}
         self._any: dict[int, str] = {}
         self._path: list[str] = []
         self._impossible, self._blamed = "", "required"
@@ -58,7 +71,7 @@ class SchemaRules:
             SchemaError: The schema asks for something that the rules cannot guarantee, or nothing satisfies it.
         """
         try:
-            name = self._all_of([self.shapes.root, {"type": "object"}], 0)
+            name = self._all_of([self.shapes.root, {"type": "object"}], 0, as_arguments=True)
         except re.error as error:
             raise self._error("pattern", f"Python's re does not read {error.pattern!r} ({error})") from None
         except RecursionError:
@@ -71,19 +84,19 @@ class SchemaRules:
     def _error(self, keyword: str, problem: str) -> SchemaError:
         return self.shapes.error(keyword, problem + (f" (at {'.'.join(self._path)})" if self._path else ""))
 
-    def _all_of(self, schemas: list[Schema], depth: int) -> str | None:
-        """Rule of a value that satisfies all of the schemas; None when there is none."""
-        key = json.dumps(schemas, sort_keys=True), depth
+    def _all_of(self, schemas: list[Schema], depth: int, *, as_arguments: bool = False) -> str | None:
+        """Rule of a value, or of a call's arguments, that satisfies all of the schemas; None when there is none."""
+        key = json.dumps(schemas, sort_keys=True), depth, as_arguments
         if key not in self._done:
-            found = [body for shape in self.shapes.all_of(schemas, depth) for body in self._shape(shape)]
+            found = [body for shape in self.shapes.all_of(schemas, depth) for body in self._shape(shape, as_arguments)]
             self._done[key] = self.rules.rule(" | ".join(dict.fromkeys(found))) if found else None
         return self._done[key]
 
-    def _shape(self, shape: Shape) -> Iterable[str]:
+    def _shape(self, shape: Shape, as_arguments: bool) -> Iterable[str]:
         """Rule bodies, one for each type that the shape allows."""
         if shape.is_finite:
             values = self.shapes.listed(shape)
-            return [self._listed(values)] if values else []
+            return [self._listed(values, as_arguments=as_arguments)] if values else []
         for keyword in UNSUPPORTED:
             if shape.values(keyword):
                 raise self._error(keyword, "it is not supported; express it otherwise, or check it in the tool")
@@ -93,55 +106,57 @@ class SchemaRules:
             "string": self._string,
             "number": self._number,
             "integer": self._integer,
-            "object": self._object,
+            "object": partial(self._object, as_arguments=as_arguments),
             "array": self._array,
-            "boolean": lambda _: '"true" | "false"',
-            "null": lambda _: '"null"',
+            "boolean": lambda _: f"{literal(self.notation.true)} | {literal(self.notation.false)}",
+            "null": lambda _: literal(self.notation.null),
         }
         bodies = [makers[kind](shape) for kind in sorted(shape.types())]
         return [body for body in bodies if body is not None]
 
     # -- scalars ------------------------------------------------------------------------------------------------------
 
-    def _listed(self, values: list[Any]) -> str:
-        texts = []
+    def _listed(self, values: list[Any], *, as_arguments: bool = False) -> str:
         for value in values:
             try:
-                text = compact(value)
-                text.encode()
+                compact(value).encode()
             except (ValueError, TypeError):
                 raise self._error("enum", f"the value {value!r} has no JSON text") from None
-            texts.append(literal(text))
-        return self.rules.terminal(" | ".join(texts))
+            self._check_writable("enum", value)
+        return self.notation.listed(self.rules, values, as_arguments=as_arguments)
+
+    def _check_writable(self, keyword: str, value: Any) -> None:
+        if text := self.notation.unwritable(value):
+            raise self._error(keyword, f"the text {text!r} holds what ends a string in the model's own syntax")
 
     def _string(self, shape: Shape) -> str | None:
         least = max((math.ceil(n) for n in shape.values("minLength")), default=0)
         most = min((math.floor(n) for n in shape.values("maxLength")), default=None)
         if most is not None and least > most:
             return None
-        if least > text_rules.MAX_LENGTH:
-            raise self._error("minLength", f"strings longer than {text_rules.MAX_LENGTH} characters are not written")
-        found = []
+        if least > MAX_LENGTH:
+            raise self._error("minLength", f"strings longer than {MAX_LENGTH} characters are not written")
+        spelling, found = self.notation.spelling, []
         for pattern in dict.fromkeys(shape.values("pattern")):
             try:
-                regex = text_rules.pattern(pattern)
-            except text_rules.UnsupportedPattern as problem:
+                regex = spelling.pattern(pattern)
+            except UnsupportedPattern as problem:
                 raise self._error("pattern", f"{pattern!r} is not supported: {problem}") from None
             if regex is None:
                 return None
             found.append(regex)
-        found += [text_rules.FORMATS[name] for name in dict.fromkeys(shape.values("format")) if name in text_rules.FORMATS]
+        found += [FORMATS[name] for name in dict.fromkeys(shape.values("format")) if name in FORMATS]
         if least or most is not None:
-            found.append(text_rules.length(least, most))
-        if not found:
-            return self.rules.terminal(expression(text_rules.STRING))
-        return self._combined(found, "pattern")
+            found.append(spelling.length(least, most))
+        strings, terminal = self.notation.strings(self.rules, found or [spelling.text])
+        return self._combined(strings, terminal, found, "pattern")
 
-    def _combined(self, expressions: list[str], keyword: str) -> str:
-        name = self.rules.terminal(" & ".join(map(expression, expressions)))
+    def _combined(self, written: str, terminal: str, expressions: list[str], keyword: str) -> str:
+        """What is written, after noting that the terminal in it may match nothing."""
         if len(expressions) > 1:
-            self.rules.combined.append((name, str(self._error(keyword, "no text satisfies it together with its neighbours"))))
-        return name
+            text = "no text satisfies it together with its neighbours"
+            self.rules.combined.append((terminal, str(self._error(keyword, text))))
+        return written
 
     def _bounds(self, shape: Shape) -> tuple[tuple[Any, bool] | None, tuple[Any, bool] | None]:
         """The tightest bound below and above, each with whether it is exclusive."""
@@ -211,7 +226,9 @@ class SchemaRules:
         hi, hi_open = (None, False) if above is None else (Decimal(repr(above[0])), above[1])
         regex = number_rules.decimals(lo, lo_open, hi, hi_open)
         if regex is not None:
-            return self._combined([regex, *number_rules.DECIMAL], "minimum")
+            parts = [regex, *number_rules.DECIMAL]
+            name = self.rules.terminal(" & ".join(map(expression, parts)))
+            return self._combined(name, name, parts, "minimum")
         regex = number_rules.integers(*self._integer_bounds(shape))
         if regex is None:
             return None
@@ -222,13 +239,15 @@ class SchemaRules:
     def _anything(self, depth: int) -> str:
         """Rule of any value with at most `depth` levels of arrays and objects."""
         if depth not in self._any:
-            string = self.rules.terminal(expression(text_rules.STRING))
+            written = self.notation
+            string, _ = written.strings(self.rules, [written.spelling.text])
             number = self.rules.terminal(expression(number_rules.NUMBER))
-            body = f'{string} | {number} | "true" | "false" | "null"'
+            constants = " | ".join(map(literal, (written.true, written.false, written.null)))
+            body = f"{string} | {number} | {constants}"
             if depth:
-                value = self._anything(depth - 1)
-                pair = f'{string} ":" {value}'
-                body += f' | "[" ({value} ("," {value})*)? "]" | "{{" ({pair} ("," {pair})*)? "}}"'
+                value, comma = self._anything(depth - 1), self._comma
+                pair = written.new_pair(self.rules, value)
+                body += f' | "[" ({value} ({comma} {value})*)? "]" | "{{" ({pair} ({comma} {pair})*)? "}}"'
             self._any[depth] = self.rules.rule(body)
         return self._any[depth]
 
@@ -257,7 +276,7 @@ class SchemaRules:
             most = len(heads)
         if least > (math.inf if most is None else most):
             return None
-        return sequence(heads, rest, least, most)
+        return sequence(heads, rest, least, most, self._comma)
 
     def _unique(self, shape: Shape, least: int, most: int | None, first: int) -> str | None:
         """Elements all different: listed values each at most once. Of other values the dialect drops repeated ones."""
@@ -267,7 +286,8 @@ class SchemaRules:
                 raise self._error("uniqueItems", "with minItems above 1 it needs items that are listed by enum")
             relaxed = [{key: value for key, value in part.items() if key != "uniqueItems"} for part in shape.parts]
             return self._array(Shape(tuple(relaxed), shape.depth))
-        return distinct(self.rules, [self._listed([value]) for value in values], least, len(values) if most is None else most)
+        items = [self.rules.rule(self._listed([value])) for value in values]
+        return distinct(self.rules, items, least, len(values) if most is None else most, self._comma)
 
     def _finite(self, schemas: list[Schema], depth: int) -> list[Any] | None:
         """All values, when every alternative lists them."""
@@ -283,7 +303,7 @@ class SchemaRules:
 
     # -- objects ------------------------------------------------------------------------------------------------------
 
-    def _object(self, shape: Shape) -> str | None:
+    def _object(self, shape: Shape, *, as_arguments: bool = False) -> str | None:
         required = shape.required()
         pairs: dict[str, str] = {}
         for name in shape.property_names():
@@ -296,12 +316,12 @@ class SchemaRules:
                     self._blamed = self._restricting(shape.property_schemas(name)) or "required"
                 return None
             if value is not None:
-                pairs[name] = f"{literal(self._key(name) + ':')} {value}"
+                pairs[name] = self.notation.pair(self._wire(name), value, as_argument=as_arguments)
         # Required ones first: one test then tells whether all of them are there.
         ordered = {name: pairs[name] for name in required} | pairs
         least = max((math.ceil(n) for n in shape.values("minProperties")), default=0)
         most = min((math.floor(n) for n in shape.values("maxProperties")), default=None)
-        other = self._other_pair(shape, list(pairs))
+        other = self._other_pair(shape, list(pairs), as_arguments)
         if most is not None and most <= len(pairs):
             other = None  # declared properties have the precedence
         if most is not None and most < max(least, len(required)):
@@ -310,27 +330,31 @@ class SchemaRules:
             if other is not None:
                 raise self._error("minProperties", "several undeclared properties cannot be kept apart; declare them")
             return None
+        opening, ending = self.notation.around if as_arguments else ("{", "}")
+        around = literal(opening), literal(ending)
         if len(pairs) > MAX_UNORDERED:
             if other is not None or least > len(required) or (most is not None and most < len(pairs)):
                 raise self._error("properties", f"objects of more than {MAX_UNORDERED} properties can have no others or limits")
-            return in_order(self.rules, [(pair, name in required) for name, pair in pairs.items()])
-        return any_order(self.rules, list(ordered.values()), len(required), other, least, most)
+            return in_order(self.rules, [(pair, name in required) for name, pair in pairs.items()], self._comma, around)
+        return any_order(self.rules, list(ordered.values()), len(required), other, least, most, self._comma, around)
 
     def _restricting(self, schemas: list[Schema]) -> str:
         """The keywords with which schemas restrict a value, for a message."""
         found = {key: None for schema in schemas if isinstance(schema, Mapping) for key in schema}
         return "`, `".join(key for key in found if key not in ("type", "title", "description", "default", "examples"))
 
-    def _key(self, name: str) -> str:
+    def _wire(self, name: str) -> str:
+        """A property's name on the wire."""
+        wire = self.names.get(name, name)
         try:
-            text = compact(self.names.get(name, name))
-            text.encode()
+            wire.encode()
         except UnicodeEncodeError:
             raise self._error("properties", f"the name {name!r} is not valid Unicode") from None
-        return text
+        self._check_writable("properties", wire)
+        return wire
 
-    def _other_pair(self, shape: Shape, declared: list[str]) -> str | None:
-        """An undeclared property, if the schema asks for such: `"name":value`."""
+    def _other_pair(self, shape: Shape, declared: list[str], as_arguments: bool) -> str | None:
+        """An undeclared property with its value, if the schema asks for such."""
         if not may_have_other_properties(shape):
             return None
         patterns = {key: value for part in shape.values("patternProperties") for key, value in part.items()}
@@ -342,24 +366,21 @@ class SchemaRules:
                 schemas += part["patternProperties"].values()
             elif "additionalProperties" in part:
                 schemas.append(part["additionalProperties"])
-        # Names are written without escapes, so that no two texts are the same name.
-        names = [expression(r'"[^"\\\x00-\x1F\x7F]*"')]
+        names = []
         for pattern in patterns:
             try:
-                regex = text_rules.pattern(pattern)
-            except text_rules.UnsupportedPattern as problem:
+                regex = self.notation.spelling.pattern(pattern)
+            except UnsupportedPattern as problem:
                 raise self._error("patternProperties", f"{pattern!r} is not supported: {problem}") from None
             if regex is None:
                 return None
-            names.append(expression(regex))
+            names.append(regex)
         value = self._all_of(schemas, shape.depth)
         if value is None:
             return None
-        taken = {self._key(name) for name in (*declared, *shape.property_names(), *self.names)}
-        taken.update(compact(name) for name in (*self.names, *self.names.values()))
-        if taken:
-            names.append("~(" + " | ".join(literal(name) for name in sorted(taken)) + ")")
-        key = self.rules.terminal(" & ".join(names))
-        if patterns:
-            self.rules.combined.append((key, str(self._error("patternProperties", "no name is left that matches it"))))
-        return f'{key} ":" {value}'
+        taken = {self._wire(name) for name in (*declared, *shape.property_names(), *self.names)}
+        taken.update((*self.names, *self.names.values()))
+        pair = self.notation.new_pair(self.rules, value, names, sorted(taken), as_argument=as_arguments)
+        if pair is None:
+            raise self._error("patternProperties", "no name is left that matches it")
+        return pair

@@ -19,25 +19,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tools import Tool, ToolCall, Toolset
+from .dialects import Dialect, Turn, get_dialect
 from .errors import ScriptError
-from .lark import compact
-from .names import WireNames
 
-_PAIRED = ["think", "tools", "tool_call", "tool_result", "context", "image", "speech", "tts", "imagen", "extract", "schema"]
-_MARKERS = ("<|im_start|>", "<|im_end|>", *(f"<{slash}{name}>" for name in _PAIRED for slash in ("", "/")))
-_FIRST_MARKER, _FIRST_BYTE = 4, 28  # as in Needle's vocabulary, whose dialect works with ids
-_PIECE = re.compile("|".join([*map(re.escape, _MARKERS), "[A-Za-z0-9_]+", "."]), re.DOTALL)
+_FIRST_MARKER = 4  # as in Needle's vocabulary, whose dialect works with ids
 
 
 class ScriptedTokenizer:
-    """Markers and bytes with their ids in Needle's vocabulary; every ASCII word gets an id when it is first met."""
+    """Markers, bytes, and every ASCII word, which gets an id when it is first met.
+
+    Args:
+        markers: of a dialect; with Needle's they and the bytes have their ids in its vocabulary.
+    """
 
     bos_id: int | None = 2
-    eos_id = 1
+    eos_ids = (1,)
 
-    def __init__(self) -> None:
-        self._pieces = [b""] * _FIRST_MARKER + [marker.encode() for marker in _MARKERS] + [bytes([i]) for i in range(256)]
+    def __init__(self, markers: Sequence[str]) -> None:
+        self._first_byte = _FIRST_MARKER + len(markers)
+        self._pieces = [b""] * _FIRST_MARKER + [marker.encode() for marker in markers] + [bytes([i]) for i in range(256)]
         self._ids = {piece: i for i, piece in enumerate(self._pieces) if i >= _FIRST_MARKER}
+        longest_first = sorted(markers, key=len, reverse=True)
+        self._piece = re.compile("|".join([*map(re.escape, longest_first), "[A-Za-z0-9_]+", "."]), re.DOTALL)
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        return frozenset(range(self._first_byte))
+
+    def id_of(self, piece: str) -> int:
+        """Id of a marker; KeyError when there is none of that name."""
+        number = self._ids[piece.encode()]
+        if number >= self._first_byte:
+            raise KeyError(piece)
+        return number
 
     @property
     def vocab_size(self) -> int:
@@ -46,12 +60,12 @@ class ScriptedTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without BOS; markers are recognised anywhere."""
         ids: list[int] = []
-        for piece in _PIECE.findall(text):
+        for piece in self._piece.findall(text):
             data = piece.encode("utf-8", "replace")
             if data not in self._ids and piece.isascii():
                 self._ids[data] = len(self._pieces)
                 self._pieces.append(data)
-            ids += [self._ids[data]] if data in self._ids else [_FIRST_BYTE + byte for byte in data]
+            ids += [self._ids[data]] if data in self._ids else [self._first_byte + byte for byte in data]
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -106,8 +120,9 @@ class ScriptedModel:
     """Offers `AgentModel` and writes the turns of a script, one each time it is asked, over all runs.
 
     Args:
-        turns: what it writes, in Needle's dialect:
+        turns: what it writes, in that dialect; in Needle's
             ``'<think>…</think>\\n<tool_call>[{"name":"f","arguments":{}}]</tool_call><|im_end|>'``, or prose for the calls.
+        dialect: how it is prompted for tools and writes calls; the name of a file in `agents/dialects`.
         confidence: what it claims of each turn, or of all of them; None for no opinion.
         context_length: tokens (words and other characters) that prompt and output may have together.
         check: whether a turn must be possible under the agent's grammar, as every turn of a real model is: known tools, valid
@@ -118,14 +133,14 @@ class ScriptedModel:
 
     Raises:
         ScriptError: (when run) the script is over, or a turn is not possible.
+        AgentError: there is no such dialect.
     """
-
-    dialect = "needle"
 
     def __init__(
         self,
         turns: Sequence[str],
         *,
+        dialect: str = "needle",
         confidence: float | Sequence[float | None] | None = None,
         context_length: int = 8192,
         check: bool = True,
@@ -133,7 +148,8 @@ class ScriptedModel:
     ) -> None:
         self.name = name
         self.context_length = context_length
-        self.tokenizer = ScriptedTokenizer()
+        self.dialect = dialect
+        self.tokenizer = ScriptedTokenizer(get_dialect(dialect).markers)
         self.turns = tuple(turns)
         self.prompts: list[str] = []
         self._confidence = confidence
@@ -146,12 +162,14 @@ class ScriptedModel:
         """A script of calls and answers.
 
         Args:
-            turns: for each turn the calls (none of them: no tool fits) or the prose of an answer.
-            tools: only needed for tools whose names, or whose parameters' names, are not snake_case: models see them that way.
+            turns: for each turn the calls (none of them: no tool fits, where the dialect has a way to say so) or prose.
+            tools: only needed for Needle, where names of tools or of parameters are not snake_case: it sees them that way.
             options: as in the class.
         """
-        names = WireNames(Toolset(tools))
-        return cls([_written(turn, names) for turn in turns], **options)
+        model = cls((), **options)
+        written, known = get_dialect(model.dialect, model.tokenizer), list(Toolset(tools))
+        model.turns = tuple(_written(turn, written, known) for turn in turns)
+        return model
 
     def grammar(self, lark: str) -> str | None:
         """The grammar itself, against which the next turn is checked."""
@@ -202,19 +220,16 @@ class _Vocabulary:
 
     def __init__(self, tokenizer: ScriptedTokenizer) -> None:
         self._encode = tokenizer.encode
-        self.eos_token_id, self.bos_token_id = tokenizer.eos_id, tokenizer.bos_id
-        self.special_token_ids = list(range(_FIRST_BYTE))
+        self.eos_token_id, self.bos_token_id = tokenizer.eos_ids[0], tokenizer.bos_id
+        self.special_token_ids = sorted(tokenizer.special_ids)
         # Special tokens need a name of their own: they are written by id and never match text.
         special = [f"<[{i}]>".encode() for i in self.special_token_ids]
-        self.tokens = special + [tokenizer.token_bytes(i) for i in range(_FIRST_BYTE, tokenizer.vocab_size)]
+        self.tokens = special + [tokenizer.token_bytes(i) for i in range(len(special), tokenizer.vocab_size)]
 
     def __call__(self, text: str) -> list[int]:
         return self._encode(text)
 
 
-def _written(turn: Sequence[ToolCall] | str, names: WireNames) -> str:
-    if isinstance(turn, str):
-        return f"<think></think>\n{turn}<|im_end|>"
-    calls = [names.to_wire(call) for call in turn]
-    text = compact([{"name": call.name, "arguments": call.arguments} for call in calls])
-    return f"<think></think>\n<tool_call>{text}</tool_call><|im_end|>"
+def _written(turn: Sequence[ToolCall] | str, dialect: Dialect, tools: Sequence[Tool]) -> str:
+    said = Turn(None, (), turn) if isinstance(turn, str) else Turn(None, tuple(turn))
+    return dialect.render_turn(said, tools)

@@ -1,15 +1,17 @@
-"""Regular expressions for the text of JSON strings: any string, lengths, `pattern` and `format`.
+"""Regular expressions for the text between the quotes of a string: any text, lengths, `pattern` and `format`.
 
 `pattern` speaks of the decoded string and is Python's `re.search` to the validator; the grammar needs an expression for
 the encoded text that llguidance (Rust syntax, whole match) reads. The pattern is therefore parsed with Python's own
 parser and written anew, character class by character class. What has no counterpart (look-around, back references) is
-refused. Strings are written with the short escapes only: \\uXXXX could spell half a character.
+refused. What a character is written as is a `Spelling`: with JSON's short escapes (not \\uXXXX, which could spell half a
+character), or as it is. Control characters without a short escape are not written either way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 # The parser behind `re`; public under this name until 3.10 and unchanged since.
@@ -21,10 +23,6 @@ Ranges = tuple[tuple[int, int], ...]
 _LAST = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
 _ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
-_CHARACTER = r'(?:[^"\\\x00-\x1F\x7F]|\\["\\bfnrt])'
-
-STRING = f'"{_CHARACTER}*"'
-"""Any JSON string, quotes included."""
 
 MAX_LENGTH = 100_000
 """Longest `maxLength` written out; larger ones are cut to it, which only narrows what is generated."""
@@ -34,32 +32,71 @@ class UnsupportedPattern(ValueError):
     """A pattern that cannot be written as a grammar terminal; the message says why."""
 
 
-def length(least: int, most: int | None) -> str:
-    """Strings of `least` to `most` characters (code points), quotes included."""
-    upper = "" if most is None else str(min(most, MAX_LENGTH))
-    return f'"{_CHARACTER}{{{least},{upper}}}"'
+@dataclass(frozen=True)
+class Spelling:
+    """How the characters of a string stand between its quotes.
 
-
-def pattern(text: str) -> str | None:
-    """JSON strings, quotes included, in which Python's `re.search` finds the pattern; None when there are none.
-
-    Raises:
-        UnsupportedPattern: The pattern is not one of Python's, or needs more than a regular language.
+    Attributes:
+        character: expression of any one of them.
+        forbidden: those that do not stand there as they are.
+        escaped: whether there are short escapes.
     """
-    try:
-        parsed = _parser.parse(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UnsupportedPattern(f"Python's re does not read it ({error})") from error
-    flags = parsed.state.flags
-    if flags & (re.MULTILINE | re.LOCALE):
-        raise UnsupportedPattern("its flags are not supported")
-    found = []
-    for sequence, at_start, at_end in _alternatives(list(parsed), False, False):
-        body = _sequence(sequence, flags)
-        if body is not None:
-            free = f"{_CHARACTER}*"
-            found.append(("" if at_start else free) + _group(body) + ("" if at_end else free))
-    return f'"(?:{"|".join(found)})"' if found else None
+
+    character: str
+    forbidden: Ranges
+    escaped: bool
+
+    @property
+    def text(self) -> str:
+        """Any text."""
+        return f"{self.character}*"
+
+    def length(self, least: int, most: int | None) -> str:
+        """Texts of `least` to `most` characters (code points)."""
+        upper = "" if most is None else str(min(most, MAX_LENGTH))
+        return f"{self.character}{{{least},{upper}}}"
+
+    def pattern(self, text: str) -> str | None:
+        """Texts in which Python's `re.search` finds the pattern; None when there are none.
+
+        Raises:
+            UnsupportedPattern: The pattern is not one of Python's, or needs more than a regular language.
+        """
+        try:
+            parsed = _parser.parse(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UnsupportedPattern(f"Python's re does not read it ({error})") from error
+        flags = parsed.state.flags
+        if flags & (re.MULTILINE | re.LOCALE):
+            raise UnsupportedPattern("its flags are not supported")
+        found = []
+        for sequence, at_start, at_end in _alternatives(list(parsed), False, False):
+            body = _sequence(sequence, flags, self._characters)
+            if body is not None:
+                found.append(("" if at_start else self.text) + _group(body) + ("" if at_end else self.text))
+        return f"(?:{'|'.join(found)})" if found else None
+
+    def _characters(self, ranges: Ranges) -> str | None:
+        """Expression for one character of the set as it is written; None for the empty set."""
+        plain = _complement(_union([*_complement(ranges), *self.forbidden, _SURROGATES]))
+        parts = []
+        if plain:
+            parts.append("[" + "".join(_code(lo) if lo == hi else f"{_code(lo)}-{_code(hi)}" for lo, hi in plain) + "]")
+        if self.escaped:
+            short = [escape for code, escape in _ESCAPES.items() if any(lo <= code <= hi for lo, hi in ranges)]
+            parts += [f"\\\\{_code(ord(escape))}" for escape in short]
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+
+
+ESCAPED = Spelling(r'(?:[^"\\\x00-\x1F\x7F]|\\["\\bfnrt])', ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F)), escaped=True)
+"""As in JSON, which Python reads the same way."""
+
+RAW = Spelling(r"[^\x00-\x07\x0B\x0E-\x1F\x7F]", ((0, 0x07), (0x0B, 0x0B), (0x0E, 0x1F), (0x7F, 0x7F)), escaped=False)
+"""As they are."""
+
+_Write = Callable[[Ranges], str | None]
 
 
 def _alternatives(sequence: list, at_start: bool, at_end: bool) -> Iterable[tuple[list, bool, bool]]:
@@ -81,38 +118,38 @@ def _alternatives(sequence: list, at_start: bool, at_end: bool) -> Iterable[tupl
     yield sequence, at_start, at_end
 
 
-def _sequence(items: Iterable, flags: int) -> str | None:
+def _sequence(items: Iterable, flags: int, write: _Write) -> str | None:
     """Expression for a sequence; None when nothing matches it."""
     parts = []
     for op, argument in items:
-        part = _item(op, argument, flags)
+        part = _item(op, argument, flags, write)
         if part is None:
             return None
         parts.append(part)
     return "".join(parts)
 
 
-def _item(op: object, argument: object, flags: int) -> str | None:
+def _item(op: object, argument: object, flags: int, write: _Write) -> str | None:
     match op:
         case sre.LITERAL:
-            return _characters(_cased(((argument, argument),), flags))
+            return write(_cased(((argument, argument),), flags))
         case sre.NOT_LITERAL:
-            return _characters(_negated(((argument, argument),), flags))
+            return write(_negated(((argument, argument),), flags))
         case sre.ANY:
-            return _characters(((0, _LAST),) if flags & re.DOTALL else _complement(((0x0A, 0x0A),)))
+            return write(((0, _LAST),) if flags & re.DOTALL else _complement(((0x0A, 0x0A),)))
         case sre.IN:
-            return _characters(_class(argument, flags))
+            return write(_class(argument, flags))
         case sre.BRANCH:
-            found = [part for branch in argument[1] if (part := _sequence(branch, flags)) is not None]
+            found = [part for branch in argument[1] if (part := _sequence(branch, flags, write)) is not None]
             return f"(?:{'|'.join(found)})" if found else None
         case sre.SUBPATTERN:
             _, added, removed, inner = argument
             kept = flags & ~re.UNICODE if added & re.ASCII else flags
-            part = _sequence(inner, (kept | added) & ~removed)
+            part = _sequence(inner, (kept | added) & ~removed, write)
             return None if part is None else _group(part)
         case sre.MAX_REPEAT | sre.MIN_REPEAT:
             least, most, inner = argument
-            part = _sequence(inner, flags)
+            part = _sequence(inner, flags, write)
             if part is None:
                 return "" if least == 0 else None
             upper = "" if most is sre.MAXREPEAT else str(most)
@@ -214,21 +251,6 @@ def _complement(ranges: Ranges) -> Ranges:
     return tuple(out)
 
 
-def _characters(ranges: Ranges) -> str | None:
-    """Expression for one character of the set as it stands in JSON text; None for the empty set."""
-    # Written as they are: all but control characters, the quote, the backslash and surrogates.
-    forbidden = _union([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0x7F, 0x7F), _SURROGATES])
-    plain = _complement(_union([*_complement(ranges), *forbidden]))
-    escaped = [f"\\\\{_code(ord(short))}" for code, short in _ESCAPES.items() if any(lo <= code <= hi for lo, hi in ranges)]
-    parts = []
-    if plain:
-        parts.append("[" + "".join(_code(lo) if lo == hi else f"{_code(lo)}-{_code(hi)}" for lo, hi in plain) + "]")
-    parts += escaped
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
-
-
 def _code(code: int) -> str:
     return chr(code) if chr(code).isascii() and chr(code).isalnum() else f"\\x{{{code:X}}}"
 
@@ -276,5 +298,6 @@ def _formats() -> dict[str, str]:
     }
 
 
-FORMATS: dict[str, str] = {name: f'"{expression}"' for name, expression in _formats().items()}
-"""Expressions of the formats that are kept; JSON Schema leaves `format` an annotation, so others are not restricted."""
+FORMATS: dict[str, str] = {name: f"(?:{expression})" for name, expression in _formats().items()}
+"""Expressions of the formats that are kept; JSON Schema leaves `format` an annotation, so others are not restricted. No
+character of them needs an escape."""

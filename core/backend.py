@@ -141,6 +141,10 @@ class Backend:
     reshape = transpose = broadcast_to = concatenate = stack = pad = take = write = rows = _missing
     sum = max = argmax = matmul = einsum = _missing
 
+    def parameter(self, x: Array, dtype: str | None = None) -> Array:
+        """`asarray` of an array of a model; `dtype` is that of all of its floats, which a backend may keep in another one."""
+        return self.asarray(x, dtype)
+
     def compile(self, fn: Callable, module: Any, donate: Sequence[int] = ()) -> Callable:
         return lambda *args: fn(module, *args)
 

@@ -205,7 +205,7 @@ def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend =
         if not _is_array(array):
             array = np.asarray(array)
         wanted = spec.dtype if "float" not in str(spec.dtype) or str(array.dtype).endswith("float64") else None
-        return backend.asarray(array, dtype if dtype is not None and "float" in str(spec.dtype) else wanted)
+        return backend.parameter(array, dtype if dtype is not None and "float" in str(spec.dtype) else wanted)
 
     return _map(tree, place, "")
 

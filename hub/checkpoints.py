@@ -1,4 +1,7 @@
-"""Folders as Hugging Face lays them out: `config.json`, safetensors, tokenizer files; read, and written again."""
+"""Folders as Hugging Face lays them out: `config.json`, safetensors, tokenizer files; read, and written again.
+
+That of an encoder is a sentence-transformers folder: `modules.json` lists subfolders with what follows the transformer.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,27 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..core import Backend
+from ..agents.dialects import dialect_of
+from ..core import Backend, named_arrays, ops
+from ..models.chat_template import FILES as TEMPLATE_FILES
+from ..models.chat_template import FOLDER as TEMPLATE_FOLDER
+from ..models.chat_template import read_chat_template
+from ..models.embedding_model import EmbeddingModel
 from ..models.errors import ConfigError, ModelError
-from ..models.families import build
+from ..models.families import build, text_config
+from ..models.families.embedding_gemma import EmbeddingGemma
+from ..models.families.keras_hub import translated
 from ..models.families.weights import load_weights, saved_weights
+from ..models.framing import read_framing
 from ..models.hugging_face_tokenizer import load_tokenizer
 from ..models.language_model import LanguageModel
 from ..models.safetensors import Checkpoint, write_safetensors
+from ..models.sentence_modules import LIMITS, LIST, SETTINGS, SentenceEncoder, load_modules, module_folders, read_modules
 from ..models.transformer.decoder import Decoder
 from .errors import PresetError
 
@@ -27,25 +40,61 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "generation_config.json",
-    "chat_template.jinja",
+    *TEMPLATE_FILES,
 )
+ENCODER_FILES = (LIST, SETTINGS, LIMITS)
+
+
+def check_checkpoint(folder: Path, source: str) -> None:
+    """Whether this version runs the model of a folder, of which the weights need not be there.
+
+    Args:
+        source: what errors call its `config.json`.
+
+    Raises:
+        ConfigError: it does not, or a file that says what it is made of is missing or damaged.
+    """
+    config = read_config(folder)
+    module = build(translated(config, source) if "registered_name" in config else config, source)
+    if isinstance(module, EmbeddingGemma):
+        read_modules(folder, module, module.config.d_model)
 
 
 def load_checkpoint(
     folder: Path, backend: Backend, title: str | None = None, dtype: str = "float32", dialect: str | None = None
-) -> LanguageModel:
+) -> LanguageModel | EmbeddingModel:
     """The model of a folder, with weights and caches in that element type: "float32", "bfloat16" or "float16".
 
     Raises:
         ElementTypeError: the backend does not compute in it.
-        ConfigError, WeightsError, TokenizerError: that part of it is missing, damaged or not supported.
+        ConfigError, WeightsError, TokenizerError, ChatTemplateError: that part of it is missing, damaged or not supported.
+        PresetError: a dialect is given for a model that writes nothing.
     """
-    config = read_config(folder)
-    module = load_weights(build(config, str(folder / "config.json")), Checkpoint(folder), backend, dtype)
-    module.source = Source(folder, MappingProxyType(config))
+    config, title = read_config(folder), title or folder.name
+    module = build(config, str(folder / "config.json"))
+    source = Source(folder, MappingProxyType(text_config(config)))
+    if isinstance(module, EmbeddingGemma):
+        if dialect is not None:
+            raise PresetError(f"{title} is an embedding model, which writes no calls; leave dialect={dialect!r} out")
+        return _load_encoder(module, source, backend, title, dtype)
+    module = load_weights(module, Checkpoint(folder), backend, dtype)
+    module.source = source
     tokenizer = load_tokenizer(folder, module.config.vocab)
-    dialect = dialect or _saved_dialect(folder) or type(module).dialect
-    return LanguageModel(title or folder.name, module, tokenizer, backend, module.config.max_positions, dialect)
+    dialect = dialect or _saved_dialect(folder) or dialect_of(tokenizer, type(module).dialect)
+    model = LanguageModel(title, module, tokenizer, backend, module.config.max_positions, dialect)
+    model.chat_template = read_chat_template(folder)
+    return model
+
+
+def _load_encoder(module: EmbeddingGemma, source: Source, backend: Backend, title: str, dtype: str) -> EmbeddingModel:
+    folder, config = source.folder, module.config
+    encoder = read_modules(folder, module, config.d_model)
+    tokenizer = load_tokenizer(folder, config.vocab)
+    framing = read_framing(folder, config.max_positions, encoder.width)
+    encoder = load_modules(encoder, folder, backend)
+    encoder.transformer = load_weights(module, Checkpoint(folder), backend, dtype)
+    encoder.source = source
+    return EmbeddingModel(title, encoder, tokenizer, backend, framing)
 
 
 def _saved_dialect(folder: Path) -> str | None:
@@ -59,10 +108,24 @@ def _saved_dialect(folder: Path) -> str | None:
 
 
 class Source:
-    """Where a model came from: what `save_preset` needs besides its arrays."""
+    """Where a model came from: what `save_preset` needs besides its arrays.
 
-    def __init__(self, folder: Path, config: MappingProxyType[str, Any]):
-        self.folder, self.config = folder, config
+    Args:
+        folder: that it was read from.
+        config: its `config.json`, as Hugging Face writes it.
+        tokenizer: files of its tokenizer by name, where those of the folder are of another form.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], tokenizer: Mapping[str, bytes] | None = None):
+        self.folder, self.config, self.tokenizer = folder, config, tokenizer
+
+    def write_tokenizer(self, target: Path) -> None:
+        """The tokenizer's files, into a folder."""
+        if self.tokenizer is None:
+            templates = tuple(f"{TEMPLATE_FOLDER}/{path.name}" for path in (self.folder / TEMPLATE_FOLDER).glob("*.jinja"))
+            _copy((*TOKENIZER_FILES, *templates), self.folder, target)
+        for name, data in (self.tokenizer or {}).items():
+            (target / name).write_bytes(data)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -83,8 +146,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def save_preset(model: LanguageModel, folder: str | os.PathLike[str]) -> Path:
-    """Write a model as a folder that `from_preset` and `transformers` load.
+def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike[str]) -> Path:
+    """Write a model as a folder that `from_preset` loads, and so does `transformers`; an encoder, `sentence_transformers`.
 
     The folder appears whole or not at all.
 
@@ -97,19 +160,25 @@ def save_preset(model: LanguageModel, folder: str | os.PathLike[str]) -> Path:
     """
     target = Path(folder)
     source = getattr(model.module, "source", None)
-    if not isinstance(model.module, Decoder) or source is None:
+    if not isinstance(model.module, Decoder | SentenceEncoder) or source is None:
         raise PresetError(f"{model.name} did not come from a Hugging Face folder, so it cannot be saved as one")
     if target.exists():
         raise PresetError(f"{target} exists already; choose another name, or remove it")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        (temporary / "config.json").write_text(json.dumps({**source.config, "torch_dtype": "float32"}, indent=2) + "\n")
-        write_safetensors(temporary / "model.safetensors", saved_weights(model.module), {"format": "pt"})
-        for name in TOKENIZER_FILES:
-            if (source.folder / name).is_file():
-                shutil.copyfile(source.folder / name, temporary / name)
-        facts = {"format": 1, "dialect": model.dialect, "title": model.name}
+        facts: dict[str, Any] = {"format": 1, "title": model.name}
+        if isinstance(model, EmbeddingModel):
+            transformer = model.module.transformer
+            _write_modules(model.module, source.folder, temporary)
+        else:
+            transformer = model.module
+            facts["dialect"] = model.dialect
+        # transformers 5 calls it dtype, and puts that before torch_dtype, which all of them read
+        config = {name: value for name, value in source.config.items() if name != "dtype"} | {"torch_dtype": "float32"}
+        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        write_safetensors(temporary / "model.safetensors", saved_weights(transformer), {"format": "pt"})
+        source.write_tokenizer(temporary)
         (temporary / "ferrule.json").write_text(json.dumps(facts, indent=2) + "\n")
         temporary.chmod(0o755)
         os.replace(temporary, target)
@@ -118,3 +187,23 @@ def save_preset(model: LanguageModel, folder: str | os.PathLike[str]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _write_modules(encoder: SentenceEncoder, source: Path, target: Path) -> None:
+    """What a sentence-transformers folder has besides a transformer."""
+    _copy(ENCODER_FILES, source, target)
+    for _, place in module_folders(source):
+        if place:
+            (target / place).mkdir()
+            _copy(("config.json",), source / place, target / place)
+    for place, module in encoder.following.items():
+        arrays = [(name, ops.to_numpy(array)) for name, array in named_arrays(module).items()]
+        if arrays:
+            write_safetensors(target / place / "model.safetensors", arrays, {"format": "pt"})
+
+
+def _copy(names: tuple[str, ...], source: Path, target: Path) -> None:
+    for name in names:
+        if (source / name).is_file():
+            (target / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, target / name)

@@ -3,6 +3,7 @@
 HubError
 ├── PresetError        a preset cannot be loaded: unknown, of an unsupported kind, or with options it does not have
 ├── FetchError         its files cannot be found or fetched
+├── PublishError       a model cannot be uploaded (`publishing`)
 ├── ParityError        backends cannot be compared on what was asked for
 └── EvaluationError    a benchmark cannot be run (`evaluation`)
 """

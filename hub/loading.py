@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..core import Backend, Module, get_backend
+from ..models.embedding_model import EmbeddingModel
+from ..models.errors import WeightsError
 from ..models.language_model import LanguageModel
 from ..models.tokenizer import Tokenizer
-from ..presets import Preset, UnknownPresetError, find_by_repo, get_preset
-from .errors import PresetError
+from ..presets import PackageSource, Preset, UnknownPresetError, find_by_repo, get_preset
+from .errors import FetchError, PresetError
 from .sources import hub_name, locate, sha256, split_address, verify_local
 
 Loader = Callable[..., tuple[Module, Tokenizer]]
@@ -25,17 +29,20 @@ def from_preset(
     dialect: str | None = None,
     depth: int | None = None,
     kv_window: int = 0,
-) -> LanguageModel:
-    """A model by preset name.
+) -> LanguageModel | EmbeddingModel:
+    """A model by preset name: a `LanguageModel`, or of an encoder an `EmbeddingModel`.
 
     Args:
         name: of the catalogue (see `ferrule presets`), ``hf://org/repo[@revision]`` of a repository on the Hugging Face hub, or
             the path of a `.cact` file, of a folder that holds one, or of a Hugging Face folder. Such folders and repositories
-            (`config.json`, safetensors, tokenizer) are of one of the families in `ferrule.models.families`. A name of the
-            catalogue goes before a path; ``./name`` is a path.
+            (`config.json`, safetensors, tokenizer) are of one of the families in `ferrule.models.families`; so are folders that
+            KerasHub wrote (`config.json`, `model.weights.h5`, `assets`), which need h5py. A name of the catalogue goes before
+            a path; ``./name`` is a path.
         backend: "numpy", "jax", "torch" or "tensorflow"; imported now, not before.
-        dtype: what a Hugging Face folder's model computes in: "float32", or "bfloat16" on JAX, PyTorch and TensorFlow.
-        dialect: how it is prompted for tools and writes calls (see `ferrule.agents.dialects`); default: that of its family.
+        dtype: what a Hugging Face folder's model computes in: "float32" or "bfloat16". NumPy keeps matrices and embeddings in
+            bfloat16, which halves their memory and what is read for each token, and computes in float32.
+        dialect: how it is prompted for tools and writes calls (see `ferrule.agents.dialects`); default: that of the
+            catalogue, or of its family.
         depth: Needle only: run the ladder sub-network of that many layers (2 … 20), faster and less able.
         kv_window: Needle only: narrow attention to this many positions plus system text and tools, as the published engine does
             with 256; 0 lets the model look back as far as it can.
@@ -55,13 +62,14 @@ def from_preset(
     'length'
     """
     chosen = get_backend(backend)
-    preset, path = _resolve(name)
+    preset, path = _resolve(name, for_needle=depth is not None or kv_window != 0)
     if path.is_dir():
         from .checkpoints import load_checkpoint
+        from .keras_presets import is_keras_preset, load_keras_preset
 
-        if depth is not None or kv_window:
-            raise PresetError(f"depth and kv_window are options of Needle models; {path} is a Hugging Face folder")
-        return load_checkpoint(path, chosen, hub_name(name), dtype, dialect)
+        title = hub_name(name) or (preset and preset.name)
+        load = load_keras_preset if is_keras_preset(path) else load_checkpoint
+        return load(path, chosen, title, dtype, dialect or (preset and preset.dialect))
     if dtype != "float32" or dialect is not None:
         raise PresetError(f"dtype and dialect are options of Hugging Face folders; {name} is a Needle model")
     family, dialect, title = ("needle", "needle", path.stem) if preset is None else (preset.family, preset.dialect, preset.name)
@@ -75,8 +83,33 @@ def weights_sha256(name: str | os.PathLike[str]) -> str:
     """SHA-256 of the weights that `from_preset` loads by that name; the same errors."""
     preset, path = _resolve(name)
     if path.is_dir():
-        raise PresetError(f"{path}: no single file of weights; evaluate a preset of the catalogue or a .cact file")
-    return preset.file.sha256 if preset is not None else sha256(path)
+        # Of several files: that of the lines that `sha256sum *.safetensors` prints, or `sha256sum *.weights.h5`
+        files = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.weights.h5"))
+        lines = [f"{sha256(file)}  {file.name}\n" for file in files]
+        if not lines:
+            raise WeightsError(f"{path} holds no .safetensors file")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return preset.file.sha256 if preset is not None and preset.file is not None else sha256(path)
+
+
+def find_kept(preset: Preset) -> Path | None:
+    """Where a preset lies on this machine, so that it can be loaded without a network; unchecked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    from .fetch import _library_snapshot, _Shelf
+    from .sources import _in_package
+
+    repository = preset.repository
+    if repository is not None:
+        wanted = repository.repo, repository.revision or "main"
+        return _Shelf(wanted[0]).find(wanted[1]) or _library_snapshot(*wanted)
+    for source in preset.sources:
+        if isinstance(source, PackageSource):
+            with contextlib.suppress(FetchError):
+                return _in_package(source)
+        elif isinstance(found := try_to_load_from_cache(source.repo, source.path), str):
+            return Path(found)
+    return None
 
 
 def _load_needle(path: Path, backend: Backend, **options: Any) -> tuple[Module, Tokenizer]:
@@ -100,32 +133,50 @@ def _loader(family: str) -> Loader:
     return FAMILIES[family]
 
 
-def _resolve(name: str | os.PathLike[str]) -> tuple[Preset | None, Path]:
+def _resolve(name: str | os.PathLike[str], for_needle: bool = False) -> tuple[Preset | None, Path]:
+    """The preset, where it is one of the catalogue, and its files, fetched where they are not here.
+
+    With `for_needle`, a folder or repository is refused before anything is fetched: Needle models are files.
+    """
     if not isinstance(name, str | os.PathLike) or not isinstance(name := os.fspath(name), str):
         raise PresetError(f"a preset is named by a text or a path, received {name!r}")
     if not name.strip():
         raise PresetError(f"a preset is named by a text or a path, received {name!r} (see `ferrule presets`)")
     if name.startswith("hf://"):
         repo, revision = split_address(name)
-        preset = find_by_repo(repo) if revision is None else None
-        return (None, _fetch(repo, revision)) if preset is None else (preset, locate(preset))
+        preset = find_by_repo(repo)
+        if preset is not None and revision is None:
+            return preset, _obtain(preset, for_needle)
+        return preset if preset is None or preset.file is None else None, _fetch(repo, revision, for_needle)
     try:
         preset = get_preset(name)
     except UnknownPresetError as error:
         path = _local(name, error)
+        if for_needle and path.is_dir():
+            raise _no_needle(path) from None
         if path.is_file():
             verify_local(path)
         return None, path
-    return preset, locate(preset)
+    return preset, _obtain(preset, for_needle)
 
 
-def _fetch(repo: str, revision: str | None) -> Path:
-    from ..models.families import build
-    from .checkpoints import read_config
+def _obtain(preset: Preset, for_needle: bool) -> Path:
+    repository = preset.repository
+    return locate(preset) if repository is None else _fetch(repository.repo, repository.revision, for_needle)
+
+
+def _fetch(repo: str, revision: str | None, for_needle: bool) -> Path:
+    from .checkpoints import check_checkpoint
     from .fetch import fetch
 
+    if for_needle:
+        raise _no_needle(f"hf://{repo}")
     # What cannot be run is refused before its weights are fetched
-    return fetch(repo, revision, lambda folder: build(read_config(folder), f"config.json of hf://{repo}"))
+    return fetch(repo, revision, lambda folder: check_checkpoint(folder, f"config.json of hf://{repo}"))
+
+
+def _no_needle(where: str | Path) -> PresetError:
+    return PresetError(f"depth and kv_window are options of Needle models; {where} is a Hugging Face folder")
 
 
 def _local(name: str, unknown: UnknownPresetError) -> Path:
@@ -141,6 +192,6 @@ def _local(name: str, unknown: UnknownPresetError) -> Path:
         return files[0]
     if path.suffix == ".cact" or path.is_file():
         return path
-    if os.sep in name:
+    if os.sep in name and find_by_repo(name) is None:
         raise PresetError(f"{name} does not exist; give the path of a .cact file or of a folder with one, or a preset's name")
     raise PresetError(str(unknown)) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import named_arrays
+from ..models.embedding_model import EmbeddingModel
 from ..models.language_model import LanguageModel
 from .checkpoints import save_preset
 from .errors import HubError
@@ -22,7 +23,7 @@ class PublishError(HubError):
 
 
 def push_to_hub(
-    model: LanguageModel,
+    model: LanguageModel | EmbeddingModel,
     repo: str,
     *,
     private: bool | None = None,
@@ -30,6 +31,8 @@ def push_to_hub(
     message: str = "Upload with Ferrule",
 ) -> str:
     """Upload a model, with a model card, as a repository that `from_preset`, `ferrule` and `transformers` load.
+
+    That of an encoder `sentence_transformers` loads.
 
     The repository is created where there is none. All files arrive in one commit; older safetensors files go with it. A model
     card that is there already stays as it is. The token is the one of ``HF_TOKEN`` or of `hf auth login`.
@@ -65,17 +68,23 @@ def push_to_hub(
     return str(done.commit_url)
 
 
-def model_card(model: LanguageModel, repo: str, license: str | None = None) -> str:
+def model_card(model: LanguageModel | EmbeddingModel, repo: str, license: str | None = None) -> str:
     """README.md of a repository: what the model is and how it is loaded; nothing that is not known from the model itself."""
     config: dict[str, Any] = dict(model.module.source.config)
+    if isinstance(model, EmbeddingModel):
+        task, tags, library = "sentence-similarity", "safetensors, sentence-transformers", "sentence_transformers"
+        call, own = 'model.embed(["..."])', {"Dimensions": f"{model.width:,}"}
+    else:
+        task, tags, library = "text-generation", "safetensors", "transformers"
+        call, own = 'model.generate("...", max_tokens=64)', {"Call dialect": model.dialect}
     facts = {
         "Architecture": ", ".join(config.get("architectures") or [str(config.get("model_type"))]),
         "Parameters": f"{sum(math.prod(array.shape) for array in named_arrays(model.module).values()):,}",
         "Context": f"{model.context_length:,} tokens",
-        "Call dialect": model.dialect,
+        **own,
         "Saved from": model.name,
     }
-    head = ["library_name: ferrule", "pipeline_tag: text-generation", "tags: [safetensors]"]
+    head = ["library_name: ferrule", f"pipeline_tag: {task}", f"tags: [{tags}]"]
     if license:
         head.append(f"license: {json.dumps(license)}")
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
@@ -94,10 +103,10 @@ def model_card(model: LanguageModel, repo: str, license: str | None = None) -> s
 from ferrule.hub import from_preset
 
 model = from_preset("hf://{repo}")
-model.generate("...", max_tokens=64)
+{call}
 ```
 
-The files are those of a Hugging Face folder: `transformers` loads them, too.
+The files are those of a Hugging Face folder: `{library}` loads them, too.
 """
 
 

@@ -91,7 +91,8 @@ def verify_local(path: Path) -> None:
     """
     if not path.is_file():
         return  # reading it says what it is instead
-    published = [preset for preset in list_presets() if preset.file.size == path.stat().st_size]
+    size = path.stat().st_size
+    published = [preset for preset in list_presets() if preset.file is not None and preset.file.size == size]
     if not published or (digest := sha256(path)) in {preset.file.sha256 for preset in published}:
         return
     names = " or ".join(f"{preset.name} ({preset.file.sha256})" for preset in published)

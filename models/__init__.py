@@ -1,16 +1,30 @@
 """Language models, written once on core: families, tokenizers, caches, the one token loop."""
 
+from .chat_template import ChatTemplate
 from .constraint import Constraint, GrammarConstraint, Grammars
-from .errors import ConstraintError, ContextLengthError, GrammarError, ModelError, TokenizerError, WeightsError
+from .embedding_model import EmbeddingModel
+from .errors import (
+    ChatTemplateError,
+    ConstraintError,
+    ContextLengthError,
+    GrammarError,
+    ModelError,
+    TaskError,
+    TokenizerError,
+    WeightsError,
+)
 from .language_model import Generation, LanguageModel
 from .sampler import RandomSampler, greedy, make_sampler
 from .token_loop import Stream, Token, TokenLoop, Usage
 from .tokenizer import Tokenizer
 
 __all__ = [
+    "ChatTemplate",
+    "ChatTemplateError",
     "Constraint",
     "ConstraintError",
     "ContextLengthError",
+    "EmbeddingModel",
     "Generation",
     "GrammarConstraint",
     "GrammarError",
@@ -19,6 +33,7 @@ __all__ = [
     "ModelError",
     "RandomSampler",
     "Stream",
+    "TaskError",
     "Token",
     "TokenLoop",
     "Tokenizer",

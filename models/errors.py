@@ -6,7 +6,9 @@
     ├── TokenizerError        a tokenizer cannot be built, or a text cannot be encoded
     ├── GrammarError          a grammar does not compile
     ├── ConstraintError       a token was committed that the constraint does not allow
-    └── ContextLengthError    prompt and output do not fit the model's context
+    ├── ChatTemplateError     a chat template cannot be read, does too much, reaches too far or refuses the messages
+    ├── ContextLengthError    prompt and output do not fit the model's context
+    └── TaskError             a model is asked for what it was not made for: an encoder for text, a decoder for vectors
 
 Every message is one line: what was received, and what to do about it.
 """
@@ -38,5 +40,13 @@ class ConstraintError(ModelError):
     """A token was committed that the constraint does not allow in its current state."""
 
 
+class ChatTemplateError(ModelError):
+    """A chat template cannot be read, does more than it may, reaches for what is not offered, or refuses the messages."""
+
+
 class ContextLengthError(ModelError):
     """The prompt (and the output asked for) does not fit the model's context."""
+
+
+class TaskError(ModelError, AttributeError):
+    """A model is asked for what it was not made for; that it lacks it is what `hasattr` says, too."""

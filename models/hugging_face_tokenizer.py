@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +91,30 @@ def load_tokenizer(folder: str | os.PathLike[str], vocab: int | None = None) -> 
 
     Args:
         folder: also holds `tokenizer_config.json`, `generation_config.json` or `config.json`, which name the special tokens.
-        vocab: rows of the model's embedding; ids beyond the tokenizer's own stand for nothing.
+        vocab: rows of the model's embedding; ids beyond the tokenizer's own stand for nothing. A marker beyond the rows is text
+            like any other: Gemma 3's text models come with the tokenizer of those that see, which has one for images.
 
     Raises:
         TokenizerError: there is no tokenizer, it is damaged, or it has more tokens than the model has rows.
     """
     folder = Path(folder)
-    settings = {name: _read_json(folder / f"{name}.json") for name in ("config", "generation_config", "tokenizer_config")}
-    if (folder / "tokenizer.json").is_file():
-        encoder, spelt, special, control, strips = _fast(folder / "tokenizer.json")
-    elif (folder / "tokenizer.model").is_file():
-        encoder, spelt, special, control, strips = _sentencepiece(folder / "tokenizer.model", settings["tokenizer_config"])
+    names = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json", "tokenizer.model")
+    files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+    return read_tokenizer(files, folder, vocab)
+
+
+def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None = None) -> HuggingFaceTokenizer:
+    """As `load_tokenizer`, of files that were read already; `folder` is where messages say that they are."""
+    settings = {
+        name: _read_json(files.get(f"{name}.json"), folder / f"{name}.json")
+        for name in ("config", "generation_config", "tokenizer_config")
+    }
+    if "tokenizer.json" in files:
+        encoder, spelt, special, control, strips = _fast(files["tokenizer.json"], folder / "tokenizer.json", vocab)
+    elif "tokenizer.model" in files:
+        encoder, spelt, special, control, strips = _sentencepiece(
+            files["tokenizer.model"], folder / "tokenizer.model", settings["tokenizer_config"]
+        )
     else:
         raise TokenizerError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
     if vocab is not None:
@@ -129,11 +142,11 @@ def load_tokenizer(folder: str | os.PathLike[str], vocab: int | None = None) -> 
     return HuggingFaceTokenizer(encoder, spelt, special, control, bos, stops, strips)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+def _read_json(data: bytes | None, path: Path) -> dict[str, Any]:
+    if data is None:
         return {}
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: no JSON: {error}") from None
     return found if isinstance(found, dict) else {}
@@ -154,30 +167,42 @@ class _FastEncoder:
         return (self._tokenizer if markers else self._plain).encode(text, add_special_tokens=False).ids
 
 
-def _fast(path: Path) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+def _fast(file: bytes, path: Path, vocab: int | None) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
     from tokenizers import Tokenizer
 
     try:
-        raw = path.read_text("utf-8")
-        data = json.loads(raw)
-        tokenizer = Tokenizer.from_str(raw)
-        plain = Tokenizer.from_str(json.dumps({**data, "added_tokens": []}))
-        added = {entry["content"]: entry["id"] for entry in data.get("added_tokens", [])}
-        control = frozenset(entry["id"] for entry in data.get("added_tokens", []) if entry.get("special"))
-        vocab = tokenizer.get_vocab(with_added_tokens=True)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path}: no tokenizer: {error}") from None
+        tokenizer = Tokenizer.from_buffer(file)
+        tokens, plain = tokenizer.get_added_tokens_decoder(), _without_markers(tokenizer)
+        if vocab is not None and max(tokens, default=0) >= vocab:
+            tokens = {number: token for number, token in tokens.items() if number < vocab}
+            tokenizer = _without_markers(tokenizer)
+            tokenizer.add_tokens([tokens[number] for number in sorted(tokens)])
+        pieces = tokenizer.get_vocab(with_added_tokens=True)
+        decoder = {} if tokenizer.decoder is None else json.loads(tokenizer.decoder.__getstate__())
     except Exception as error:  # the library raises plain Exception for what it cannot read
         raise TokenizerError(f"{path}: no tokenizer: {error}") from None
+    added = {token.content: number for number, token in tokens.items()}
+    if any(pieces.get(text) != number for text, number in added.items()):
+        raise TokenizerError(f"{path}: its markers beyond the model's {vocab} rows cannot be left out; fetch the files again")
+    control = frozenset(number for number, token in tokens.items() if token.special)
     for each in (tokenizer, plain):
         each.no_truncation()
         each.no_padding()
-    kinds = _decoders(data.get("decoder"))
-    spelt = [b""] * (max(vocab.values(), default=-1) + 1)
+    kinds = _decoders(decoder)
+    spelt = [b""] * (max(pieces.values(), default=-1) + 1)
     of_bytes = _byte_alphabet() if "ByteLevel" in kinds else None
-    for piece, number in vocab.items():
+    for piece, number in pieces.items():
         spelt[number] = piece.encode() if piece in added else _piece_bytes(piece, of_bytes, "ByteFallback" in kinds)
     return _FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds
+
+
+def _without_markers(tokenizer: Any) -> Any:
+    """One with the same vocabulary, which is not read again (that takes seconds where it is large), and no added tokens."""
+    plain = type(tokenizer)(tokenizer.model)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        if getattr(tokenizer, part) is not None:
+            setattr(plain, part, getattr(tokenizer, part))
+    return plain
 
 
 def _decoders(decoder: Any) -> set[str]:
@@ -204,18 +229,20 @@ def _piece_bytes(piece: str, of_bytes: Mapping[str, int] | None, falls_back: boo
 
 
 class _PieceEncoder:
-    """SentencePiece, with markers cut out of the text before it sees it."""
+    """SentencePiece, with markers cut out of the text before it sees it; `plain` knows no markers."""
 
-    def __init__(self, processor: Any, markers: Mapping[str, int]):
+    def __init__(self, processor: Any, plain: Any, markers: Mapping[str, int]):
         import re
 
-        self._processor, self._markers = processor, markers
+        self._processor, self._plain, self._markers = processor, plain, markers
         longest_first = sorted(markers, key=len, reverse=True)
         self._cut = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if markers else None
 
     def encode(self, text: str, markers: bool) -> list[int]:
         text.encode()  # SentencePiece would drop a lone surrogate in silence
-        if not markers or self._cut is None:
+        if not markers:
+            return list(self._plain.encode(text))
+        if self._cut is None:
             return list(self._processor.encode(text))
         ids: list[int] = []
         for part in self._cut.split(text):
@@ -226,13 +253,61 @@ class _PieceEncoder:
         return ids
 
 
-def _sentencepiece(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+def _without_symbols(model: bytes, symbols: Set[str]) -> bytes:
+    """A SentencePiece model that spells these pieces out, even where they are symbols which it takes whole.
+
+    The file is a protocol buffer whose field 1 is one piece after the other: text (field 1), score and type (field 3, of which
+    the last one counts). Pieces of the type CONTROL are never found in a text.
+    """
+    parts, position = [], 0
+    while position < len(model):
+        start = position
+        tag, position = _varint(model, position)
+        if tag & 7 == 2:
+            length, position = _varint(model, position)
+            body, position = model[position : position + length], position + length
+            if tag >> 3 == 1 and body[:1] == b"\n":
+                size, text = _varint(body, 1)
+                if body[text : text + size].decode("utf-8", "replace") in symbols:
+                    body += b"\x18\x03"
+                    parts.append(b"\n" + _as_varint(len(body)) + body)
+                    continue
+        else:
+            position = _varint(model, position)[1] if tag & 7 == 0 else position + (8 if tag & 7 == 1 else 4)
+        parts.append(model[start:position])
+    return b"".join(parts)
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number that begins there, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 127) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 128:
+            return value, position
+
+
+def _as_varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _sentencepiece(
+    model: bytes, path: Path, settings: Mapping[str, Any]
+) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
         raise TokenizerError(f"{path}: needs sentencepiece, which is not installed: pip install sentencepiece") from None
     try:
-        processor = SentencePieceProcessor(model_file=str(path))
+        if not model:
+            raise OSError("the file is empty")
+        processor = SentencePieceProcessor(model_proto=model)
     except (RuntimeError, OSError) as error:
         raise TokenizerError(f"{path}: no SentencePiece model: {str(error).splitlines()[0]}") from None
     count = processor.get_piece_size()
@@ -254,8 +329,13 @@ def _sentencepiece(path: Path, settings: Mapping[str, Any]) -> tuple[Any, list[b
     # A dummy prefix is put before every text, so that a word at its beginning is the word that it is elsewhere
     first = processor.encode("a")
     strips = bool(first) and processor.id_to_piece(first[0]).startswith(_SPACE)
+    symbols = {text for text, number in markers.items() if number < count}
+    try:
+        plain = SentencePieceProcessor(model_proto=_without_symbols(model, symbols)) if symbols else processor
+    except (RuntimeError, IndexError):
+        raise TokenizerError(f"{path}: no SentencePiece model: its pieces cannot be told apart") from None
     return (
-        _PieceEncoder(processor, {t: n for t, n in special.items() if t in markers}),
+        _PieceEncoder(processor, plain, {t: n for t, n in special.items() if t in markers}),
         spelt,
         special,
         frozenset(control),

@@ -35,11 +35,11 @@ def ring_rows(window: int, capacity: int) -> int:
     return min(capacity, window + MAX_CHUNK) if window else capacity
 
 
-def extend(buffer: Buffer, k: Array, v: Array, length: Array | int, window: int) -> tuple[Array, Array, Buffer]:
+def extend(buffer: Buffer | None, k: Array, v: Array, length: Array | int, window: int) -> tuple[Array, Array, Buffer | None]:
     """Write new rows behind the first `length` positions and hand back all rows that attention may look at.
 
     Args:
-        buffer: may be consumed; go on with the one handed back.
+        buffer: may be consumed; go on with the one handed back. None for an encoder, which keeps nothing.
         k, v: [B, T, K, C] and [B, T, K, Cv].
         length: positions before these: an int (dynamic form) or an int32 scalar array (ring).
         window: positions that a query sees at most, 0 for all.
@@ -47,6 +47,8 @@ def extend(buffer: Buffer, k: Array, v: Array, length: Array | int, window: int)
     Returns:
         keys [B, S, K, C], values [B, S, K, Cv], buffer. The positions of the rows are those of `row_positions`.
     """
+    if buffer is None:
+        return k, v, None
     new = k.shape[1]
     if "start" not in buffer:
         index = ops.remainder(ops.arange(new, like=k) + length, buffer["k"].shape[1])

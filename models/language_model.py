@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..core import Backend, Module, ops
+from .chat_template import ChatTemplate
 from .constraint import Constraint, Grammars
+from .errors import TaskError
 from .sampler import make_sampler
 from .token_loop import State, Stream, TokenLoop
 from .tokenizer import Tokenizer
@@ -40,6 +42,7 @@ class LanguageModel:
         module: the tree of arrays.
         tokenizer: see `Tokenizer`.
         context_length: tokens that prompt and output may have together.
+        chat_template: how it wants conversations written; None where it came without one.
     """
 
     def __init__(self, name: str, module: Module, tokenizer: Tokenizer, backend: Backend, context_length: int, dialect: str):
@@ -49,6 +52,7 @@ class LanguageModel:
         self.backend = backend.name
         self.context_length = context_length
         self.dialect = dialect
+        self.chat_template: ChatTemplate | None = None
         head = getattr(module, "confidence", None)
         self.loop = TokenLoop(module, tokenizer, backend, context_length, pool=head is not None)
         self.grammars = Grammars(tokenizer)
@@ -123,10 +127,10 @@ class LanguageModel:
         """Unit vectors of texts, float32 [len(texts), width]: the pooled vector of the model's probe head.
 
         Raises:
-            ValueError: the model has no head to pool with.
+            TaskError: the model has no head to pool with.
         """
         if not self.loop.pool:
-            raise ValueError(f"{self.name} has no pooling head, so it gives no embeddings; choose an embedding preset")
+            raise TaskError(f"{self.name} has no pooling head, so it gives no embeddings; load an embedding model")
         if isinstance(texts, str):
             raise TypeError("embed takes a list of texts, received one string: write embed([text])")
         vectors = [ops.to_numpy(self._pooled(self.loop.read(self._ids(t)).cache["pool"]))[0] for t in texts]

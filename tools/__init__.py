@@ -5,6 +5,7 @@ executes a model's calls: arguments are validated first, time is limited, and ev
 """
 
 from .call import ToolCall, ToolResult
+from .effects import effect_key
 from .errors import (
     ArgumentError,
     RetryCall,
@@ -16,12 +17,13 @@ from .errors import (
     UnknownToolError,
 )
 from .loading import load_tools
-from .tool import Permission, Tool, tool
+from .tool import Permission, Policy, Tool, tool
 from .toolset import Toolset
 
 __all__ = [
     "ArgumentError",
     "Permission",
+    "Policy",
     "RetryCall",
     "Tool",
     "ToolCall",
@@ -33,6 +35,7 @@ __all__ = [
     "ToolTimeout",
     "Toolset",
     "UnknownToolError",
+    "effect_key",
     "load_tools",
     "tool",
 ]

@@ -53,6 +53,8 @@ class ToolResult:
         error: What went wrong, in one line; None when ok.
         retry: True when the same tool with other arguments may work: wrong arguments, or the tool raised `RetryCall`.
         seconds: Wall-clock time of the execution, in seconds.
+        unknown: True when nobody knows whether it was carried out: the tool was left behind at its time limit, its connection
+            broke, or the program was killed while it ran. It is not ok then.
     """
 
     call: ToolCall
@@ -61,3 +63,4 @@ class ToolResult:
     error: str | None = None
     retry: bool = False
     seconds: float = 0.0
+    unknown: bool = False

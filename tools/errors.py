@@ -15,6 +15,7 @@ Every message is one line.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 def one_line(text: object, limit: int = 600) -> str:
@@ -34,7 +35,13 @@ def describe(error: BaseException) -> str:
 
 
 class ToolError(Exception):
-    """Base of all errors of this room; the message is kept on one line."""
+    """Base of all errors of this room; the message is kept on one line.
+
+    Attributes:
+        outcome_unknown: whether what the tool was to change may have been changed all the same.
+    """
+
+    outcome_unknown: ClassVar[bool] = False
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(message, limit=2000))
@@ -69,7 +76,9 @@ class ToolFailed(ToolError):
 
 
 class ToolTimeout(ToolFailed):
-    """A tool passed its time limit."""
+    """A tool passed its time limit; what was left behind may still come to its end."""
+
+    outcome_unknown = True
 
 
 class ToolResultError(ToolFailed):

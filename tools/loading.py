@@ -1,4 +1,4 @@
-"""Tools from a file: a Python file of functions, or a JSON file of schemas."""
+"""Tools from a file or an address: Python functions, JSON schemas, or an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -17,41 +17,60 @@ from .errors import ToolDefinitionError, describe
 from .tool import Tool, make_tool, shown
 from .toolset import Toolset
 
-_TAKES = "this version takes a .py file of functions or a .json file of schemas"
+_TAKES = "tools are a .py file of functions, a .json file of schemas, or an OpenAPI document (.json, .yaml or an address)"
 
 
-def load_tools(source: str | Path) -> Toolset:
-    """The tools of a file.
+def load_tools(source: str | Path, **openapi: Any) -> Toolset:
+    """The tools of a file, or of an OpenAPI document.
 
     A `.py` file is imported under a private module name. Its folder stays at the end of `sys.path`, so that what its functions
     import when they are called is found. Its tools are the
     `Tool` objects in its namespace or, if there are none, all public functions defined in it. Importing runs the file.
-    A `.json` file holds one schema or a list of schemas; such tools can be called for but have no function to run.
+    A `.json` file holds one schema or a list of schemas; such tools can be called for but have no function to run. It may also
+    be an OpenAPI document, as may a `.yaml` file and an http(s) address: its operations are called for real.
 
     Args:
-        source: Path of the file.
+        source: Path of the file, or address of an OpenAPI document.
+        openapi: Options of `ferrule.tools.openapi.load_openapi`: `servers`, `allow_private`, `operations`, `timeout`, `stall`.
 
     Raises:
         ToolDefinitionError: If there is no such file, it does not import or parse, holds no tools, or a tool in it
             is wrong; one line that names the file and says what to do.
     """
     text = str(source)
-    if re.match(r"(?i)(https?|file|hf)://", text):
-        raise ToolDefinitionError(f"tools cannot be read from the address {shown(text)} yet: {_TAKES}")
+    if re.match(r"(?i)https?://", text):
+        return _from_openapi(text, openapi)
+    if re.match(r"(?i)(file|hf)://", text):
+        raise ToolDefinitionError(f"tools cannot be read from the address {shown(text)}: {_TAKES}")
     if text.lower().startswith("mcp:"):
         raise ToolDefinitionError(f"MCP servers ({shown(text)}) are not supported yet: {_TAKES}")
     path = Path(text).expanduser()
     try:
         if path.is_dir():
             raise ToolDefinitionError(f"{text} is a folder: name a file in it ({_TAKES})")
-        if path.suffix not in (".py", ".json"):
+        if path.suffix not in (".py", ".json", ".yaml", ".yml"):
             raise ToolDefinitionError(f"cannot read tools from {shown(text)}: {_TAKES}")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ToolDefinitionError(f"there is no file {shown(text)} (check the path; {_TAKES})") from None
     except (OSError, ValueError) as error:
         raise ToolDefinitionError(f"cannot read the tools file {shown(text)}: {describe(error)}") from None
-    return _from_python(path, data) if path.suffix == ".py" else _from_json(path, data)
+    document = _read_json(path, data) if path.suffix == ".json" else None
+    if path.suffix in (".yaml", ".yml") or (isinstance(document, dict) and ("openapi" in document or "swagger" in document)):
+        return _from_openapi(str(path), openapi)
+    if openapi:
+        raise ToolDefinitionError(f"{text} is no OpenAPI document, so {min(openapi)} means nothing for it; leave it out")
+    return _from_python(path, data) if path.suffix == ".py" else _from_schemas(path, document)
+
+
+def _from_openapi(source: str, options: dict[str, Any]) -> Toolset:
+    try:
+        from .openapi import load_openapi
+    except ImportError as error:
+        raise ToolDefinitionError(
+            f"{source}: OpenAPI documents need a package that is missing ({describe(error)}): pip install 'ferrule[openapi]'"
+        ) from None
+    return load_openapi(source, **options)
 
 
 def _from_python(path: Path, data: bytes) -> Toolset:
@@ -117,17 +136,18 @@ def _is_public_function(value: Any, module: types.ModuleType) -> bool:
     return inspect.isfunction(value) and value.__module__ == module.__name__ and not value.__name__.startswith("_")
 
 
-def _from_json(path: Path, data: bytes) -> Toolset:
+def _read_json(path: Path, data: bytes) -> Any:
     try:
-        document = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise ToolDefinitionError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise ToolDefinitionError(f"{path}: the JSON is nested too deeply; schemas need a few levels only") from None
     except ValueError as error:
         raise ToolDefinitionError(f"{path} is not a JSON file: {describe(error)}") from None
-    if isinstance(document, dict) and ("openapi" in document or "swagger" in document):
-        raise ToolDefinitionError(f"{path} is an OpenAPI document, which is not supported yet: {_TAKES}")
+
+
+def _from_schemas(path: Path, document: Any) -> Toolset:
     for key in ("tools", "functions"):
         if isinstance(document, dict) and "name" not in document and isinstance(document.get(key), list):
             raise ToolDefinitionError(f"{path}: the schemas stand under {key!r}; the file must hold that list itself")

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args, overload
@@ -22,7 +22,19 @@ from .schema import NO_PARAMETERS, Schema, check, normalise, pointer, summary, v
 from .signature import read_signature
 
 Permission = Literal["read", "write", "destructive"]
+Policy = Literal["copy", "enum", "derive", "free"]
 DEFAULT_TIMEOUT = 30.0
+_OPTIONS = {
+    "name",
+    "description",
+    "timeout",
+    "permission",
+    "max_result_bytes",
+    "idempotent",
+    "sensitive",
+    "trusted",
+    "policies",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +52,14 @@ class Tool:
             function runs on the calling thread; in an agent's run that needs `Budget(seconds=math.inf)`.
         permission: What it may do: "read", "write" or "destructive".
         max_result_bytes: Limit on the compact JSON text of a result, in bytes.
+        idempotent: Whether the same call made twice does no more than made once, so that it may be repeated when nobody knows
+            whether it was carried out; None means that tools that only read are.
+        sensitive: Parameters whose values may not come from an untrusted result without approval; None means every parameter of
+            a tool that writes or destroys, and none of one that reads.
+        trusted: Whether its results are as good as the user's own words. Whatever holds text that somebody else may have
+            written (a mail, a page, a file) is not.
+        policies: For parameters by name, what their values must rest on: "copy" (what was said, to the letter), "enum" (the
+            schema's list), "derive" (what was said, or what follows from it) or "free" (the model's own words).
 
     Raises:
         ToolDefinitionError: If one of them is not what it should be.
@@ -52,6 +72,10 @@ class Tool:
     timeout: float | None = DEFAULT_TIMEOUT
     permission: Permission = "read"
     max_result_bytes: int = MAX_RESULT_BYTES
+    idempotent: bool | None = None
+    sensitive: tuple[str, ...] | None = None
+    trusted: bool = False
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     # From JSON arguments to keyword arguments; None means "as they are, with the schema's defaults".
     decode: Decode | None = field(default=None, repr=False)
 
@@ -83,6 +107,35 @@ class Tool:
                 f"tool {name!r}: max_result_bytes must be a positive number, received {shown(self.max_result_bytes)}"
             )
         check(self.parameters, name)
+        self._check_safety()
+
+    def _check_safety(self) -> None:
+        where = f"tool {self.name!r}"
+        if not (self.idempotent is None or isinstance(self.idempotent, bool)) or not isinstance(self.trusted, bool):
+            raise ToolDefinitionError(
+                f"{where}: idempotent and trusted are True or False, "
+                f"received {shown(self.idempotent)} and {shown(self.trusted)}"
+            )
+        if isinstance(self.sensitive, str):
+            raise ToolDefinitionError(f"{where}: sensitive is a list of parameters' names, received {shown(self.sensitive)}")
+        if not isinstance(self.policies, Mapping) or not all(p in get_args(Policy) for p in self.policies.values()):
+            raise ToolDefinitionError(
+                f"{where}: policies give {', '.join(get_args(Policy))} for parameters by name, received {shown(self.policies)}"
+            )
+        known = self.parameters.get("properties", {})
+        if unknown := [name for name in (*(self.sensitive or ()), *self.policies) if name not in known]:
+            raise ToolDefinitionError(f"{where}: there is no parameter {shown(unknown[0])} to be sensitive or have a policy")
+        if self.sensitive is not None:
+            object.__setattr__(self, "sensitive", tuple(self.sensitive))
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a call may be made again when nobody knows whether it was carried out."""
+        return self.permission == "read" if self.idempotent is None else self.idempotent
+
+    def is_sensitive(self, parameter: str) -> bool:
+        """Whether a value for that parameter may not come from an untrusted result without approval."""
+        return self.permission != "read" if self.sensitive is None else parameter in self.sensitive
 
     @classmethod
     def from_schema(cls, schema: Mapping[str, Any], function: Callable[..., Any] | None = None, **options: Any) -> Tool:
@@ -94,7 +147,7 @@ class Tool:
         Args:
             schema: The tool's declaration.
             function: What runs, called with the validated arguments by keyword; None when it only can be called for.
-            options: `timeout`, `permission`, `max_result_bytes` as in the class.
+            options: `timeout`, `permission`, `max_result_bytes` and the like, as in the class.
 
         Raises:
             ToolDefinitionError: If the declaration or its JSON Schema is wrong.
@@ -216,6 +269,10 @@ def tool(
     timeout: float | None = DEFAULT_TIMEOUT,
     permission: Permission = "read",
     max_result_bytes: int = MAX_RESULT_BYTES,
+    idempotent: bool | None = None,
+    sensitive: Sequence[str] | None = None,
+    trusted: bool = False,
+    policies: Mapping[str, Policy] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -238,8 +295,8 @@ def tool(function: Callable[..., Any] | Tool | None = None, /, **options: Any) -
 
     Args:
         function: A function or bound method, plain or async, every parameter annotated.
-        options: `name` and `description` instead of the function's own; `timeout`, `permission` and
-            `max_result_bytes` as in `Tool`.
+        options: `name` and `description` instead of the function's own; `timeout`, `permission`, `max_result_bytes`,
+            `idempotent`, `sensitive`, `trusted` and `policies` as in `Tool`.
 
     Raises:
         ToolDefinitionError: If the signature cannot be described in JSON Schema; it names the function and parameter.
@@ -247,7 +304,7 @@ def tool(function: Callable[..., Any] | Tool | None = None, /, **options: Any) -
     frame = sys._getframe(1)
     # Types defined inside the calling function, for `from __future__ import annotations`.
     localns = {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
-    if unknown := options.keys() - {"name", "description", "timeout", "permission", "max_result_bytes"}:
+    if unknown := options.keys() - _OPTIONS:
         raise TypeError(f"tool() got an unexpected keyword argument {min(unknown)!r}")
     if function is not None:
         return make_tool(function, options, localns)
@@ -261,7 +318,9 @@ def make_tool(function: Any, options: Mapping[str, Any] | None = None, localns: 
         ToolDefinitionError: As `tool`.
     """
     options = options or {}
-    options = {key: value for key, value in options.items() if key not in ("name", "description") or value is not None}
+    options = {
+        key: value for key, value in options.items() if key not in ("name", "description", "policies") or value is not None
+    }
     if isinstance(function, Tool):
         return dataclasses.replace(function, **options) if options else function
     if not callable(function) or isinstance(function, type):

@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .call import ToolCall, ToolResult
-from .errors import ArgumentError, RetryCall, ToolDefinitionError, ToolError, UnknownToolError, describe, one_line
+from .errors import (
+    ArgumentError,
+    RetryCall,
+    ToolDefinitionError,
+    ToolError,
+    UnknownToolError,
+    describe,
+    one_line,
+)
 from .schema import Schema
 from .tool import Tool, make_tool, shown
 
@@ -77,7 +85,7 @@ class Toolset:
         try:
             value = self[call.name].call(call.arguments, seconds)
         except Exception as error:
-            return _failure(call, error, start)
+            return self._failure(call, error, start)
         return ToolResult(call, True, value, seconds=time.perf_counter() - start)
 
     async def aexecute(self, call: ToolCall, seconds: float | None = None) -> ToolResult:
@@ -86,17 +94,17 @@ class Toolset:
         try:
             value = await self[call.name].acall(call.arguments, seconds)
         except Exception as error:
-            return _failure(call, error, start)
+            return self._failure(call, error, start)
         return ToolResult(call, True, value, seconds=time.perf_counter() - start)
 
-
-def _failure(call: ToolCall, error: Exception, start: float) -> ToolResult:
-    # Our own errors are sentences for the model; of a stranger's the type says as much as the message.
-    message = one_line(error) if isinstance(error, ToolError) else ""
-    return ToolResult(
-        call,
-        False,
-        error=message or describe(error),
-        retry=isinstance(error, (RetryCall, ArgumentError)),
-        seconds=time.perf_counter() - start,
-    )
+    def _failure(self, call: ToolCall, error: Exception, start: float) -> ToolResult:
+        # Our own errors are sentences for the model; of a stranger's the type says as much as the message.
+        message = one_line(error) if isinstance(error, ToolError) else ""
+        return ToolResult(
+            call,
+            False,
+            error=message or describe(error),
+            retry=isinstance(error, (RetryCall, ArgumentError)),
+            seconds=time.perf_counter() - start,
+            unknown=getattr(error, "outcome_unknown", False) and not self[call.name].may_repeat,
+        )

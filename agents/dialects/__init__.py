@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..errors import AgentError
 from .dialect import Dialect, Vocabulary
+from .functiongemma import FunctionGemmaDialect
 from .gemma3_json import Gemma3JsonDialect
+from .gemma3_python import Gemma3PythonDialect
+from .gemma4 import Gemma4Dialect
 from .hermes import HermesDialect
 from .llama3 import Llama3Dialect
 from .mistral import MistralDialect
@@ -14,7 +18,11 @@ from .needle import NeedleDialect
 from .plain import PlainDialect
 from .turn import Turn
 
-_FAMILIES = (HermesDialect, Llama3Dialect, MistralDialect, Gemma3JsonDialect, PlainDialect)
+_TOLD_BY_MARKERS = (FunctionGemmaDialect, Gemma4Dialect)
+_FAMILIES = (
+    *(HermesDialect, Llama3Dialect, MistralDialect, Gemma3JsonDialect, Gemma3PythonDialect),
+    *(FunctionGemmaDialect, Gemma4Dialect, PlainDialect),
+)
 _DIALECTS: dict[str, Callable[[Vocabulary | None], Dialect]] = {
     # Needle has one tokenizer, whose ids its dialect knows.
     NeedleDialect.name: lambda vocabulary: NeedleDialect(),
@@ -37,4 +45,16 @@ def get_dialect(name: str, vocabulary: Vocabulary | None = None) -> Dialect:
     return _DIALECTS[name](vocabulary)
 
 
-__all__ = ["Dialect", "NeedleDialect", "Turn", "get_dialect"]
+def dialect_of(vocabulary: Vocabulary, default: str) -> str:
+    """Name of the dialect that a tokenizer was made for, by the marker of its calls; else the default, its family's.
+
+    FunctionGemma has the architecture of Gemma 3, which has no tokens for tools: only the tokenizer tells them apart.
+    """
+    for dialect in _TOLD_BY_MARKERS:
+        with suppress(KeyError):
+            vocabulary.id_of(dialect.opening)
+            return dialect.name
+    return default
+
+
+__all__ = ["Dialect", "NeedleDialect", "Turn", "dialect_of", "get_dialect"]

@@ -18,6 +18,7 @@ class Dialect(Protocol):
     """
 
     name: str
+    markers: tuple[str, ...]
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
         """What stays the same for every goal; BOS is the caller's."""
@@ -29,6 +30,10 @@ class Dialect(Protocol):
 
     def render_results(self, results: Iterable[ToolResult]) -> str:
         """What the calls of the last turn gave, in call order, and the opening of the next turn."""
+        ...
+
+    def render_turn(self, turn: Turn, tools: Sequence[Tool] = ()) -> str:
+        """A turn as the model would write it, with its end; values hold markers as ordinary text."""
         ...
 
     def grammar(

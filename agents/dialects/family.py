@@ -1,8 +1,8 @@
 """The base of the open families' dialects: a dialect is its markers, its turns and its call syntax.
 
-A turn is `[THINK reasoning THINK_END] (calls | prose) TURN_END`; calls are `opening`, one or more calls with `between` between
-them, `ending`. These are texts in which markers stand as they are spelt; where the model's tokenizer has a marker as one
-token, the grammar asks for that token and the reader looks for it, and nothing else passes for it.
+A turn is `[THINK reasoning THINK_END] (calls CALLS_END | prose TURN_END)`; calls are `opening`, one or more calls with
+`between` between them, `ending`. These are texts in which markers stand as they are spelt; where the model's tokenizer has a
+marker as one token, the grammar asks for that token and the reader looks for it, and nothing else passes for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from ...tools.call import ToolCall, ToolResult
 from ...tools.tool import Tool
 from ..errors import ParseError
 from ..grammar import MAX_CALLS, call_rules
-from ..lark import compact, literal
+from ..lark import literal
+from ..notation import SPACED
 from ..repair import drop_repeated
 from .dialect import Vocabulary
 from .markers import Markers
@@ -27,6 +28,9 @@ from .turn import Turn
 
 Read = tuple[ToolCall, int]
 """A call and where it ends in the text."""
+
+Spelt = Callable[[str], str]
+"""Structural text, with its markers spelt as they are found."""
 
 
 class FamilyDialect(ABC):
@@ -38,28 +42,35 @@ class FamilyDialect(ABC):
     Attributes:
         markers: the marker texts of this dialect.
         turn_end: what a model writes at the end of its turn; empty for its tokenizer's own end.
+        calls_end: what it writes behind calls, where that is something else.
         opening, between, ending: what stands before, between and behind calls.
         call_start: what a call begins with.
         empty: how a model says that no tool fits; None where it says so in prose.
-        thinking: markers of reasoning, for models that have both of them as tokens.
+        thinking: what stands around reasoning, for models that have both of its markers as tokens.
+        quote: marker that stands around strings, in dialects that have one.
     """
 
     name: ClassVar[str]
     markers: ClassVar[tuple[str, ...]] = ()
     turn_end: ClassVar[str] = ""
+    calls_end: ClassVar[str] = ""
     opening: ClassVar[str] = ""
     between: ClassVar[str]
     ending: ClassVar[str] = ""
     call_start: ClassVar[str] = "{"
     empty: ClassVar[str | None] = None
     thinking: ClassVar[tuple[str, str] | None] = None
+    quote: ClassVar[str] = ""
 
     def __init__(self, vocabulary: Vocabulary | None = None) -> None:
         self._markers = Markers(self.markers, vocabulary)
-        thinking = self.thinking is not None and all(self._markers.id(text) is not None for text in self.thinking)
-        self._thinking = self.thinking if thinking else None
-        end = self._markers.id(self.turn_end)
-        self._ends = frozenset(self._markers.eos_ids) | (frozenset() if end is None else {end})
+        self._thinking = self.thinking
+        # Ids of the markers around reasoning.
+        self._thinks = tuple(self._markers.token_of(text) for text in self.thinking or ())
+        if None in self._thinks:
+            self._thinking, self._thinks = None, ()
+        ends = {self._markers.id(self.turn_end), self._markers.id(self.calls_end)} - {None}
+        self._ends = frozenset(self._markers.eos_ids) | ends
 
     # -- prompts ------------------------------------------------------------------------------------------------------
 
@@ -75,12 +86,21 @@ class FamilyDialect(ABC):
     def render_results(self, results: Iterable[ToolResult]) -> str:
         """What the calls of the last turn gave, in call order, and the opening of the next turn."""
 
-    def render_calls(self, calls: Sequence[ToolCall], tools: Sequence[Tool] = ()) -> str:
+    def render_calls(self, calls: Sequence[ToolCall]) -> str:
         """Calls as the model would write them, without the end of the turn; values hold markers as ordinary text."""
         if not calls:
             return self.empty or ""
-        written = [self.write_call(call, tools) + self.closing_of(i) for i, call in enumerate(calls)]
+        written = [self.write_call(call, _as_spelt) + self.closing_of(i) for i, call in enumerate(calls)]
         return self.opening + self.between.join(written) + self.ending
+
+    def render_turn(self, turn: Turn, tools: Sequence[Tool] = ()) -> str:
+        """A turn as the model would write it, with its end; reasoning only where the model can think."""
+        thought = ""
+        if turn.reasoning is not None and self._thinking is not None:
+            thought = self._thinking[0] + turn.reasoning + self._thinking[1]
+        if turn.text:
+            return thought + turn.text + self.turn_end
+        return thought + self.render_calls(turn.calls) + ((self.calls_end if turn.calls else "") or self.turn_end)
 
     # -- the syntax of one call ---------------------------------------------------------------------------------------
 
@@ -89,16 +109,16 @@ class FamilyDialect(ABC):
         """Lark rules of one call without its closing; the rule to refer to is `call`."""
 
     @abstractmethod
-    def write_call(self, call: ToolCall, tools: Sequence[Tool]) -> str:
-        """A call without its closing."""
+    def write_call(self, call: ToolCall, spelt: Spelt) -> str:
+        """A call without its closing; `spelt` spells its markers."""
 
     @abstractmethod
-    def read_call(self, text: str, at: int, tools: Sequence[Tool]) -> Read:
-        """The call that begins at `at`; ParseError where there is none."""
+    def read_call(self, text: str, at: int, spelt: Spelt) -> Read:
+        """The call that begins at `at`, in which markers are spelt so; ParseError where there is none."""
 
     def closing_of(self, index: int) -> str:
         """What stands behind the arguments of the turn's call number `index`."""
-        return "}"
+        return ""
 
     # -- grammar ------------------------------------------------------------------------------------------------------
 
@@ -127,16 +147,16 @@ class FamilyDialect(ABC):
         """
         bodies, lines = [], []
         if tools or not allow_empty:
-            bodies.append("calls")
+            bodies.append("calls" + self._end(self.calls_end or self.turn_end))
             lines += [f"calls: {self._call_list(MAX_CALLS if parallel else 1)}", self.rules(tools)]
         if allow_empty and self.empty is not None:
-            bodies.append(literal(self.empty))
+            bodies.append(literal(self.empty) + self._end(self.turn_end))
         if after_results or (allow_empty and self.empty is None):
-            bodies.append("prose")
+            bodies.append("prose" + self._end(self.turn_end))
             # One space may come first: to many tokenizers it is part of the first word.
             first = "" if self._markers.begins_with_token(self.opening) else re.escape((self.opening or self.call_start)[0])
             lines.append(f"prose[max_tokens={max(1, max_answer)}]: / ?[^\\s{first}](?s:.)*/")
-        start = f"start: {self._think(max_reasoning)}({' | '.join(bodies)}){self._end()}"
+        start = f"start: {self._think(max_reasoning)}({' | '.join(bodies)})"
         return "\n".join([start, *lines]) + "\n"
 
     def _call_list(self, most: int) -> str:
@@ -151,12 +171,15 @@ class FamilyDialect(ABC):
     def _think(self, most: int) -> str:
         if self._thinking is None:
             return ""
-        opens, closes = map(self._markers.lark, self._thinking)
-        reasoning = f"{self._markers.text_token()}{{0,{most}}}" if most else '"\\n\\n"'
-        return f'({opens} {reasoning} {closes} "\\n\\n")? '
+        opens, closes = self._thinking
+        if not most:
+            return f"({self._markers.lark(opens + closes)})? "
+        # The spaces inside are the model's: it may write them in one token with what stands beside them.
+        reasoning = f"{self._markers.text_token()}{{0,{most}}}"
+        return f"({self._markers.lark(opens.rstrip())} {reasoning} {self._markers.lark(closes.lstrip())})? "
 
-    def _end(self) -> str:
-        end = self._markers.id(self.turn_end)
+    def _end(self, layout: str) -> str:
+        end = self._markers.id(layout)
         # The tokenizer's own ends may come wherever a turn may end; the grammar engine does not want them named.
         return "" if end is None or end in self._markers.eos_ids else f" <[{end}]>"
 
@@ -194,18 +217,19 @@ class FamilyDialect(ABC):
             tokens.pop()
         return self._read(self._markers.decode(tokens, decode), self._markers.spelt, tools, truncated)
 
-    def _read(self, text: str, spelt: Callable[[str], str], tools: Sequence[Tool], truncated: bool) -> Turn:
-        text = text.removesuffix(spelt(self.turn_end))
+    def _read(self, text: str, spelt: Spelt, tools: Sequence[Tool], truncated: bool) -> Turn:
+        for end in (self.turn_end, self.calls_end):
+            text = text.removesuffix(spelt(end))
         reasoning = None
         if self._thinking is not None and (after := _after(text, 0, spelt(self._thinking[0]))) is not None:
             reasoning, end, text = text[after:].partition(spelt(self._thinking[1]))
             if not end:
-                raise ParseError(f"the reasoning does not end with {self._thinking[1]}, received {self._shown(text)}")
+                raise ParseError(f"the reasoning does not end with {self._thinking[1].strip()}, received {self._shown(text)}")
         at = _after(text, 0, spelt(self.opening))
         if at is None or not (self.opening or text.lstrip().startswith(self.call_start)):
             return self._prose(reasoning, text, truncated)
         known = {tool.name: tool for tool in tools}
-        calls = [_repaired(call, known) for call in self._calls(text, at, spelt, tools, truncated)]
+        calls = [_repaired(call, known) for call in self._calls(text, at, spelt, truncated)]
         return Turn(_stripped(reasoning), tuple(calls))
 
     def _prose(self, reasoning: str | None, text: str, truncated: bool) -> Turn:
@@ -216,7 +240,7 @@ class FamilyDialect(ABC):
             self._refuse("an answer has no markers in it", text)
         return Turn(_stripped(reasoning), (), text.strip())
 
-    def _calls(self, text: str, at: int, spelt: Callable[[str], str], tools: Sequence[Tool], truncated: bool) -> list[ToolCall]:
+    def _calls(self, text: str, at: int, spelt: Spelt, truncated: bool) -> list[ToolCall]:
         between, ending = spelt(self.between), spelt(self.ending)
         calls: list[ToolCall] = []
 
@@ -229,14 +253,14 @@ class FamilyDialect(ABC):
         while True:
             start = at
             try:
-                call, at = self.read_call(text, at, tools)
+                call, at = self.read_call(text, at, spelt)
             except ParseError as error:
                 if truncated and calls:
                     return calls
                 if truncated:
                     self._refuse("the turn was cut off before a call was complete; allow more tokens", text)
                 raise ParseError(self._markers.shown(str(error))) from None
-            if self._markers.has_stand_in(text[start:at]):
+            if self._markers.has_stand_in(text[start:at], but=self.quote):
                 self._refuse("a call has no markers in it", text[start:at])
             calls.append(call)
             if ends(at):
@@ -257,15 +281,23 @@ class FamilyDialect(ABC):
     def closing(self, tokens: Sequence[int]) -> list[int]:
         """What a turn lacks at its end, because a budget cut it off, before anything can stand behind it."""
         tokens = list(tokens)
-        end = self._markers.id(self.turn_end)
+        layout = (self.calls_end if self._holds_calls(tokens) else "") or self.turn_end
+        end = self._markers.id(layout)
         if tokens and (tokens[-1] == end or (end is None and tokens[-1] in self._ends)):
             return []
         lacking = []
-        for opens, closes in filter(None, (self._thinking, (self.opening.strip(), self.ending.strip()))):
-            first, last = self._markers.id(opens), self._markers.id(closes)
+        quote = self._markers.id(self.quote)
+        if tokens.count(quote) % 2:
+            lacking.append(quote)
+        for first, last in filter(None, (self._thinks, tuple(map(self._markers.token_of, (self.opening, self.ending))))):
             if first in tokens and last is not None and last not in tokens[_last(tokens, first) :]:
                 lacking.append(last)
-        return [*lacking, *self._markers.ids(self.turn_end)]
+        return [*lacking, *self._markers.ids(layout)]
+
+    def _holds_calls(self, tokens: Sequence[int]) -> bool:
+        first = self._markers.token_of(self.opening)
+        begins = self._markers.ids(self.opening)
+        return first in tokens if first is not None else tokens[: len(begins)] == begins
 
     def call_probability(self, tokens: Iterable[Any]) -> float:
         """Smallest probability of a freely chosen token behind the reasoning, among those that the grammar allowed.
@@ -274,7 +306,7 @@ class FamilyDialect(ABC):
             tokens: of a turn, each with `id`, `forced` and `logprob`.
         """
         least = 0.0
-        opens, closes = map(self._markers.id, self._thinking) if self._thinking is not None else (None, None)
+        opens, closes = self._thinks or (None, None)
         thinks = False
         for token in tokens:
             thinks = (thinks or token.id == opens) and token.id != closes
@@ -284,7 +316,7 @@ class FamilyDialect(ABC):
 
 
 class JsonDialect(FamilyDialect):
-    """A dialect whose calls are `{"name": "…", "arguments": {…}}`. The arguments are compact JSON.
+    """A dialect whose calls are `{"name": "…", "arguments": {…}}`, spaced as chat templates write JSON.
 
     Attributes:
         arguments: the key of the arguments.
@@ -293,16 +325,18 @@ class JsonDialect(FamilyDialect):
     arguments: ClassVar[str] = "arguments"
 
     def rules(self, tools: Sequence[Tool]) -> str:
-        spelt = {tool.name: compact(tool.name) for tool in tools}
-        return call_rules(tools, self._opening(), spelt=spelt)
+        return call_rules(tools, {tool.name: literal(self._opening(tool.name)) for tool in tools}, SPACED)
 
-    def write_call(self, call: ToolCall, tools: Sequence[Tool]) -> str:
-        return self._opening().replace("%s", compact(call.name)) + compact(call.arguments)
+    def write_call(self, call: ToolCall, spelt: Spelt) -> str:
+        return self._opening(call.name) + SPACED.write(call.arguments)
 
-    def _opening(self) -> str:
-        return f'{{"name": %s, "{self.arguments}": '
+    def _opening(self, name: str) -> str:
+        return f'{{"name": {SPACED.string(name)}, "{self.arguments}": '
 
-    def read_call(self, text: str, at: int, tools: Sequence[Tool]) -> Read:
+    def closing_of(self, index: int) -> str:
+        return "}"
+
+    def read_call(self, text: str, at: int, spelt: Spelt) -> Read:
         while at < len(text) and text[at].isspace():
             at += 1
         try:
@@ -322,6 +356,10 @@ def _no_constant(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _as_spelt(layout: str) -> str:
+    return layout
 
 
 def result_value(result: ToolResult) -> Any:

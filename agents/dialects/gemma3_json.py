@@ -29,13 +29,13 @@ class Gemma3JsonDialect(JsonDialect):
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
         instructions = f"{self._markers.plain(system)}\n\n" if system else ""
-        declared = self._markers.json([tool.schema() for tool in tools], spaced=True)
+        declared = self._markers.json([tool.schema() for tool in tools])
         task = f"{_TASK}{declared}\n\n" if tools else ""
         return f"<start_of_turn>user\n{instructions}{task}"
 
     def render_user(self, query: str, *, first: bool = True) -> str:
         opening = "" if first else "\n<start_of_turn>user\n"
-        return f"{opening}{self._markers.plain(query)}<end_of_turn>\n<start_of_turn>model\n"
+        return f"{opening}{self._markers.plain(query).strip()}<end_of_turn>\n<start_of_turn>model\n"
 
     def render_results(self, results: Iterable[ToolResult]) -> str:
         written = self._markers.json([result_value(result) for result in results])

@@ -3,8 +3,8 @@
     <|im_start|>system⏎SYSTEM⏎⏎# Tools …<tools>⏎{…}⏎</tools> …<|im_end|>⏎<|im_start|>user⏎QUERY<|im_end|>⏎<|im_start|>assistant⏎
     <tool_call>⏎{"name": "…", "arguments": {…}}⏎</tool_call>⏎<tool_call>⏎{…}⏎</tool_call><|im_end|>
 
-The words of the system turn are those of the models' own chat template, for these are what they were trained on. Qwen 3 may
-think first, in `<think>…</think>`.
+The words are those of Qwen's own chat templates. Different on purpose: where there is no system text, that of Qwen 2.5 says
+"You are Qwen, …"; here, as in Qwen 3's, nothing stands for it. Qwen 3 may think first, in `<think>…</think>`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class HermesDialect(JsonDialect):
     markers = ("<|im_start|>", "<|im_end|>", *(f"<{slash}{name}>" for name in _paired for slash in ("", "/")))
     turn_end = "<|im_end|>"
     opening, between, ending = "<tool_call>\n", "\n</tool_call>\n<tool_call>\n", "\n</tool_call>"
-    thinking = ("<think>", "</think>")
+    thinking = ("<think>\n", "\n</think>\n\n")
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
         parts = [self._markers.plain(system)] if system else []
         if tools:
-            lines = [self._markers.json({"type": "function", "function": tool.schema()}, spaced=True) for tool in tools]
+            lines = [self._markers.json({"type": "function", "function": tool.schema()}) for tool in tools]
             parts.append("\n".join([_BEFORE_TOOLS, *lines]) + _AFTER_TOOLS)
         text = "\n\n".join(parts)
         return f"<|im_start|>system\n{text}<|im_end|>\n" if parts else ""

@@ -1,10 +1,12 @@
 """Llama 3.1's and 3.2's prompt and call syntax: tools in the first user turn, one JSON object for each call.
 
-    <|start_header_id|>system<|end_header_id|>⏎⏎Environment: ipython⏎…<|eot_id|>
+    <|start_header_id|>system<|end_header_id|>⏎⏎Environment: ipython⏎…SYSTEM<|eot_id|>
     <|start_header_id|>user<|end_header_id|>⏎⏎…{TOOL}⏎⏎QUERY<|eot_id|><|start_header_id|>assistant<|end_header_id|>⏎⏎
     {"name": "…", "parameters": {…}}<|eot_id|>
 
-The words of the turns are those of the models' own chat template, without its dates. Results come in the role `ipython`.
+The words of the turns are those of the models' own chat template. Different on purpose: it says a date of its own where it is
+told none, which would be wrong, so there is no date but one in the system text; it refuses several calls in one turn, which are
+written here one behind the other, with a semicolon.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from .family import JsonDialect, result_value
 _TASK = """Given the following functions, please respond with a JSON for a function call with its proper arguments \
 that best answers the given prompt.
 
-Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}. \
+Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.\
 Do not use variables.
 
 """
@@ -34,15 +36,15 @@ class Llama3Dialect(JsonDialect):
     between = "; "
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
-        environment = "Environment: ipython\n\n" if tools else ""
-        lines = [self._markers.json({"type": "function", "function": tool.schema()}, spaced=True) for tool in tools]
-        task = _TASK + "".join(f"{line}\n\n" for line in lines) if tools else ""
-        opening = _header("system") + environment + self._markers.plain(system or "") + "<|eot_id|>"
+        environment = ("Environment: ipython\n" if tools else "") + "Cutting Knowledge Date: December 2023\n\n"
+        declared = [self._markers.json({"type": "function", "function": tool.schema()}, indent=4) for tool in tools]
+        task = _TASK + "".join(f"{text}\n\n" for text in declared) if tools else ""
+        opening = _header("system") + environment + self._markers.plain(system or "").strip() + "<|eot_id|>"
         return opening + _header("user") + task
 
     def render_user(self, query: str, *, first: bool = True) -> str:
         opening = "" if first else _header("user")
-        return f"{opening}{self._markers.plain(query)}<|eot_id|>{_header('assistant')}"
+        return f"{opening}{self._markers.plain(query).strip()}<|eot_id|>{_header('assistant')}"
 
     def render_results(self, results: Iterable[ToolResult]) -> str:
         written = [f"{_header('ipython')}{self._markers.json(result_value(result))}<|eot_id|>" for result in results]

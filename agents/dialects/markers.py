@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..lark import compact, literal
+from ..lark import literal
 from .dialect import Vocabulary
 
 # Where a marker of some tokenizer may begin: <…> or […] without spaces. Markers may overlap, so nothing is consumed.
@@ -47,6 +47,10 @@ class Markers:
         """Id of one of the dialect's markers; None where it is ordinary text."""
         return self._ids.get(text)
 
+    def token_of(self, layout: str) -> int | None:
+        """Id of the first marker in structural text that is a token; None without one."""
+        return next((self._ids[part] for part in self._cut.split(layout) if part in self._ids), None)
+
     def ids(self, text: str) -> list[int]:
         """Ids of structural text."""
         return self._vocabulary.encode(text) if text and self._vocabulary is not None else []
@@ -57,9 +61,9 @@ class Markers:
         """Text from outside with no marker in it; half characters become U+FFFD."""
         return self._without(_unicode(text), lambda character: character + " ")
 
-    def json(self, value: Any, *, spaced: bool = False) -> str:
-        """JSON from outside with no marker in it, compact or with a space behind `,` and `:`."""
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False) if spaced else compact(value)
+    def json(self, value: Any, *, indent: int | None = None) -> str:
+        """JSON from outside with no marker in it, with a space behind `,` and `:`, or with a line for each of them."""
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
         return self._without(_unicode(text), lambda character: f"\\u{ord(character):04x}")
 
     def _without(self, text: str, broken: Callable[[str], str]) -> str:
@@ -117,8 +121,9 @@ class Markers:
             text = text.replace(stand_in, marker)
         return text
 
-    def has_stand_in(self, text: str) -> bool:
-        return any(stand_in in text for stand_in in self._stand_ins.values())
+    def has_stand_in(self, text: str, but: str = "") -> bool:
+        """Whether a marker token is in the text, other than this one."""
+        return any(stand_in in text for marker, stand_in in self._stand_ins.items() if marker != but)
 
 
 def _unicode(text: str) -> str:

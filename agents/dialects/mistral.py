@@ -1,9 +1,12 @@
 """Mistral's prompt and call syntax (7B v0.3, Nemo, Ministral, Small): tools and results in brackets of their own.
 
     [AVAILABLE_TOOLS][{…}][/AVAILABLE_TOOLS][INST]SYSTEM⏎⏎QUERY[/INST]
-    [TOOL_CALLS][{"name": "…", "arguments": {…}, "id": "call00001"}]</s>[TOOL_RESULTS]{"content":…,"call_id":"…"}[/TOOL_RESULTS]
+    [TOOL_CALLS][{"name": "…", "arguments": {…}, "id": "call00001"}]</s>
+    [TOOL_RESULTS]{"content": …, "call_id": "call00001"}[/TOOL_RESULTS]
 
-An id has 9 letters or digits. What it is means nothing, so the grammar leaves no choice: calls are numbered.
+An id has 9 letters or digits. What it is means nothing, so the grammar leaves no choice: calls are numbered. The turns are
+those of the models' own chat template. Different on purpose: it moves tools and system text to the last thing that the user
+says, and forgets the system text once there are calls; here both stay at the beginning, which a cache can keep.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class MistralDialect(JsonDialect):
         return f', "id": "{_number(index)}"}}'
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
-        declared = self._markers.json([{"type": "function", "function": tool.schema()} for tool in tools], spaced=True)
+        declared = self._markers.json([{"type": "function", "function": tool.schema()} for tool in tools])
         opening = f"[AVAILABLE_TOOLS]{declared}[/AVAILABLE_TOOLS][INST]" if tools else "[INST]"
         return opening + (f"{self._markers.plain(system)}\n\n" if system else "")
 

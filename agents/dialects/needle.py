@@ -27,8 +27,9 @@ from .turn import Turn
 _IM_END, _THINK, _END_THINK, _TOOL_CALL, _END_TOOL_CALL = 5, 6, 7, 10, 11
 # Ids 0 … 27 are markers and control; free text is everything else.
 _TEXT_TOKEN = "<[^0-27]>"
-_PAIRED = "think|tools|tool_call|tool_result|context|image|speech|tts|imagen|extract|schema"
-_MARKER = re.compile(rf"<(?=\|im_(?:start|end)\|>|/?(?:{_PAIRED})>)")
+_PAIRED = ("think", "tools", "tool_call", "tool_result", "context", "image", "speech", "tts", "imagen", "extract", "schema")
+_MARKERS = ("<|im_start|>", "<|im_end|>", *(f"<{slash}{name}>" for name in _PAIRED for slash in ("", "/")))
+_MARKER = re.compile("<(?=" + "|".join(re.escape(marker[1:]) for marker in _MARKERS) + ")")
 _CALLS = "</think>\n<tool_call>"
 
 
@@ -36,6 +37,7 @@ class NeedleDialect:
     """Renders prompts, builds grammars and reads turns. It keeps no state: tools are passed in."""
 
     name = "needle"
+    markers = _MARKERS
 
     # -- prompts ------------------------------------------------------------------------------------------------------
 
@@ -54,6 +56,19 @@ class NeedleDialect:
         """The turn that hands back what the calls of the last turn gave, in call order."""
         values = [result.value if result.ok else {"error": result.error} for result in results]
         return f"\n<|im_start|>tool\n<tool_result>{_json(values)}</tool_result><|im_end|>\n<|im_start|>assistant\n"
+
+    def render_turn(self, turn: Turn, tools: Sequence[Tool] = ()) -> str:
+        """An assistant turn as the model would write it, through `<|im_end|>`.
+
+        Args:
+            turn: in the caller's names.
+            tools: only needed for those whose names, or whose parameters' names, are not snake_case.
+        """
+        names = WireNames(tools)
+        calls = [names.to_wire(call) for call in turn.calls]
+        written = compact([{"name": call.name, "arguments": call.arguments} for call in calls])
+        body = turn.text or f"<tool_call>{written}</tool_call>"
+        return f"<think>{turn.reasoning or ''}</think>\n{body}<|im_end|>"
 
     # -- grammar ------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class PlainDialect(JsonDialect):
 
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
         instructions = f"{self._markers.plain(system)}\n\n" if system else ""
-        declared = self._markers.json([tool.schema() for tool in tools], spaced=True)
+        declared = self._markers.json([tool.schema() for tool in tools])
         return f"{instructions}Functions: {declared}\n\n{_TASK}"
 
     def render_user(self, query: str, *, first: bool = True) -> str:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..backend import Backend, host_array
+from ..host import host_copy
 from ..module import flatten, unflatten
 
 
@@ -28,6 +29,10 @@ class JaxBackend(Backend):
 
     def asarray(self, x, dtype=None):
         return jnp.asarray(x if isinstance(x, jax.Array) else host_array(x), dtype)
+
+    def parameter(self, x, dtype=None):
+        # Aligned memory that nobody writes to is used as it is where the device is the processor
+        return jax.device_put(host_copy(x, dtype)) if isinstance(x, np.ndarray) else self.asarray(x, dtype)
 
     def to_numpy(self, x):
         return np.asarray(x.astype("float32") if x.dtype.name == "bfloat16" else x)

@@ -1,4 +1,8 @@
-"""NumPy: the reference, the default, and the embedded engine. Runs eagerly, unless Numba is there to compile programs."""
+"""NumPy: the reference, the default, and the embedded engine. Runs eagerly, unless Numba is there to compile programs.
+
+It computes in no bfloat16: matrices may be kept in it (`parameter`), which halves their memory, and products with them, like
+rows taken from them, are float32.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,9 @@ import math
 import numpy as np
 
 from ..backend import Backend, host_array
-from ..errors import ElementTypeError
+from ..host import BFLOAT16, converted, element_type, host_copy, widened
 
-
-def _dtype(dtype):
-    if dtype == "bfloat16":
-        raise ElementTypeError("NumPy has no element type bfloat16: use float32 or float16, or another backend")
-    return dtype
+_BLOCK = 1 << 22  # elements of a bfloat16 matrix that are widened at a time
 
 
 class NumpyBackend(Backend):
@@ -25,10 +25,18 @@ class NumpyBackend(Backend):
 
     def asarray(self, x, dtype=None):
         x = x if isinstance(x, np.ndarray) else host_array(x)
-        return x if dtype is None else x.astype(_dtype(dtype), copy=False)
+        return x if dtype is None else self.cast(x, dtype)
+
+    def parameter(self, x, dtype=None):
+        x = x if isinstance(x, np.ndarray) else host_array(x)
+        if dtype == "bfloat16" and x.ndim < 2:  # vectors are small, and take part in arithmetic
+            dtype = "float32"
+        same = dtype is None or x.dtype == element_type(dtype)
+        # A vector of a mapped file is copied all the same: a few bytes of it would keep whole pages in memory
+        return x if same and (x.ndim > 1 or x.flags.writeable) else host_copy(x, dtype)
 
     def to_numpy(self, x):
-        return np.asarray(x)
+        return widened(np.asarray(x))
 
     def copy(self, x, rows=None):
         if rows is None or rows >= x.shape[1]:
@@ -38,22 +46,21 @@ class NumpyBackend(Backend):
         return y
 
     def zeros(self, shape, dtype="float32"):
-        return np.zeros(shape, _dtype(dtype))
+        return np.zeros(shape, element_type(dtype))
 
     def full(self, shape, value, dtype="float32"):
-        return np.full(shape, value, _dtype(dtype))
+        return np.full(shape, value, element_type(dtype))
 
     def arange(self, n, dtype="int32"):
         return np.arange(n, dtype=dtype)
 
     def cast(self, x, dtype):
-        return np.asarray(x).astype(_dtype(dtype), copy=False)
+        return converted(np.asarray(x), dtype)
 
     exp, log, sqrt, sin, cos, tanh = (staticmethod(f) for f in (np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh))
     abs, maximum, minimum, round = (staticmethod(f) for f in (np.abs, np.maximum, np.minimum, np.round))
     remainder, bitwise_and, bitwise_xor = (staticmethod(f) for f in (np.remainder, np.bitwise_and, np.bitwise_xor))
-    shift_right, matmul = staticmethod(np.right_shift), staticmethod(np.matmul)
-    broadcast_to = staticmethod(np.broadcast_to)
+    shift_right, broadcast_to = staticmethod(np.right_shift), staticmethod(np.broadcast_to)
 
     def erf(self, x):
         # NumPy has no erf. Python's is exact; an array of activations of a NumPy model is small enough for it.
@@ -89,7 +96,7 @@ class NumpyBackend(Backend):
         return y
 
     def take(self, x, indices, axis=0):
-        return np.take(x, indices, axis)
+        return widened(np.take(x, indices, axis))
 
     def write(self, buffer, rows, index):
         buffer[:, index] = rows
@@ -107,13 +114,23 @@ class NumpyBackend(Backend):
     def argmax(self, x, axis=-1):
         return np.argmax(x, axis).astype(np.int32)
 
+    def matmul(self, x, y):
+        return np.matmul(widened(x), widened(y))
+
     def einsum(self, equation, *xs):
-        return np.einsum(equation, *xs, optimize=True)
+        return np.einsum(equation, *map(widened, xs), optimize=True)
 
     # ---- faster than the derived forms ---------------------------------------------------------------------------------
     def linear(self, x, weight, bias=None):
-        rows = x.reshape(-1, x.shape[-1])  # one BLAS call instead of one per leading index
-        y = (rows @ weight.T).reshape(*x.shape[:-1], weight.shape[0])
+        rows = widened(x).reshape(-1, x.shape[-1])  # one BLAS call instead of one per leading index
+        if weight.dtype == BFLOAT16:  # never the whole matrix in float32
+            y = np.empty((rows.shape[0], weight.shape[0]), np.result_type(rows, np.float32))
+            step = max(1, _BLOCK // max(1, weight.shape[1]))
+            for i in range(0, weight.shape[0], step):
+                y[:, i : i + step] = rows @ widened(weight[i : i + step]).T
+        else:
+            y = rows @ weight.T
+        y = y.reshape(*x.shape[:-1], weight.shape[0])
         return y if bias is None else y + bias
 
     def rms_norm(self, x, gain=None, eps=1e-6):

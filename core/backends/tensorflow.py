@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..backend import Backend, host_array
+from ..host import BFLOAT16, host_copy
 
 
 @contextlib.contextmanager
@@ -39,6 +40,9 @@ with contextlib.nullcontext() if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "
     import tensorflow as tf
 
 
+_LARGE = 1 << 16  # bytes of an array of a model that is not copied twice
+
+
 class TensorflowBackend(Backend):
     name = "tensorflow"
 
@@ -48,6 +52,15 @@ class TensorflowBackend(Backend):
     def asarray(self, x, dtype=None):
         x = tf.convert_to_tensor(x if self.owns(x) else host_array(x))
         return x if dtype is None else tf.cast(x, dtype)
+
+    def parameter(self, x, dtype=None):
+        if not isinstance(x, np.ndarray) or x.nbytes < _LARGE or tf.config.list_physical_devices("GPU"):
+            return self.asarray(x, dtype)
+        # convert_to_tensor would make two copies; through DLPack, which knows no bfloat16 here, memory is used as it is
+        x = host_copy(x, dtype)
+        if x.dtype == BFLOAT16:
+            return tf.bitcast(tf.experimental.dlpack.from_dlpack(x.view(np.uint16).__dlpack__()), tf.bfloat16)
+        return tf.experimental.dlpack.from_dlpack(x.__dlpack__())
 
     def to_numpy(self, x):
         return np.asarray(tf.cast(x, "float32") if x.dtype == tf.bfloat16 else x)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ..backend import Backend, host_array
 from ..errors import ElementTypeError
+from ..host import host_copy
 
 
 def _dtype(dtype):
@@ -39,6 +40,9 @@ class TorchBackend(Backend):
         if x.dtype.name == "bfloat16":  # NumPy knows it only through the package ml_dtypes, PyTorch not at all
             return torch.as_tensor(x.view(np.int16)).view(torch.bfloat16).to(_dtype(dtype) or torch.bfloat16)
         return torch.as_tensor(x, dtype=_dtype(dtype))
+
+    def parameter(self, x, dtype=None):
+        return self.asarray(host_copy(x, dtype) if isinstance(x, np.ndarray) else x, dtype)
 
     def to_numpy(self, x):
         if not isinstance(x, torch.Tensor):

@@ -9,9 +9,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from .commands import parity, presets
+from .chat import chat
+from .commands import parity
 from .console import say_error
 from .evaluate import app as evaluation
+from .logs import replay, resume
+from .presets import presets
 from .run import run
 
 # Later versions of typer bring a click of their own: this is the class of whichever is in use.
@@ -45,6 +48,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(chat)
+app.command()(resume)
+app.command()(replay)
 app.command()(presets)
 app.command()(parity)
 app.add_typer(evaluation, name="eval")

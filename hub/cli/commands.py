@@ -1,4 +1,4 @@
-"""`ferrule presets` and `ferrule parity`."""
+"""`ferrule parity`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ...core import available_backends, get_backend
-from ...presets import Preset, get_preset, list_presets
 from ..parity import TOLERANCE, Parity, measure_parity
 from .console import err, fail, one_line_errors, out, print_json
 from .options import given, number, whole_number
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
-
-
-def presets(
-    name: Annotated[str | None, typer.Argument(help="Show one preset in full.", callback=given)] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the model presets, or show one."""
-    with one_line_errors():
-        found = [get_preset(name)] if name is not None else list(list_presets())
-    if as_json:
-        documents = [_facts(preset) for preset in found]
-        print_json(documents[0] if name is not None else documents)
-    elif name is not None:
-        for key, value in _facts(found[0]).items():
-            out.print(f"[bold]{key:<15}[/bold] {value}")
-    else:
-        table = Table("name", "parameters", "download", "context", "licence", "what it is", box=None, header_style="bold")
-        for p in found:
-            size = f"{p.file.size / 1e6:.0f} MB"
-            table.add_row(p.name, f"{p.parameters / 1e6:.0f}M", size, f"{p.context_length}", p.license, p.description)
-        out.print(table)
 
 
 def parity(
@@ -90,21 +68,3 @@ def _disagreement(result: Parity) -> str:
     if result.max_rel > result.tolerance:
         return f"logits differ by {result.max_rel:.1e}, {result.tolerance:.1e} allowed"
     return f"{result.greedy_equal} of {result.greedy_tokens} greedy tokens equal"
-
-
-def _facts(preset: Preset) -> dict[str, object]:
-    return {
-        "name": preset.name,
-        "title": preset.title,
-        "description": preset.description,
-        "family": preset.family,
-        "dialect": preset.dialect,
-        "parameters": preset.parameters,
-        "context_length": preset.context_length,
-        "license": preset.license,
-        "homepage": preset.homepage,
-        "file": preset.file.name,
-        "size": preset.file.size,
-        "sha256": preset.file.sha256,
-        "sources": [vars(source) for source in preset.sources],
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from ..transformer.blocks import SandwichBlock
@@ -9,7 +10,7 @@ from ..transformer.config import ACTIVATIONS, DecoderConfig, Fields, common, win
 from ..transformer.decoder import Decoder
 
 
-def _gemma(fields: Fields, **changes: Any) -> DecoderConfig:
+def gemma_config(fields: Fields, **changes: Any) -> DecoderConfig:
     """What all of them share: zero-centred gains, scaled and tied embeddings, a gated GELU."""
     activation = "hidden_activation" if "hidden_activation" in fields else "hidden_act"
     name = fields.choice(activation, {**ACTIVATIONS, "gelu": "gelu"}, "gelu_pytorch_tanh")  # the first configs said "gelu"
@@ -34,7 +35,7 @@ def _gemma(fields: Fields, **changes: Any) -> DecoderConfig:
 
 def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
     """What the second and third version share: a scale of attention of their own, and soft caps."""
-    return _gemma(
+    return gemma_config(
         fields,
         scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
         attention_cap=fields.optional_number("attn_logit_softcapping"),
@@ -48,7 +49,7 @@ class Gemma(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        return _gemma(fields)
+        return gemma_config(fields)
 
 
 class Gemma2(Decoder):
@@ -70,9 +71,28 @@ class Gemma2(Decoder):
 class Gemma3(Decoder):
     """Five layers with a window and slow positions of their own, then one that sees everything."""
 
-    architectures = ("Gemma3ForCausalLM",)
+    architectures = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
     dialect = "gemma3_json"
     block = SandwichBlock
+    # The checkpoints that also see (4B, 12B, 27B) leave out what their text part has in common with these
+    defaults = MappingProxyType(
+        {
+            "model_type": "gemma3_text",
+            "vocab_size": 262208,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+            "max_position_embeddings": 131072,
+        }
+    )
+    renamed = (
+        ("language_model.model.", "model."),
+        ("language_model.lm_head.", "lm_head."),
+        ("model.language_model.", "model."),
+        ("vision_tower.", "model.vision_tower."),
+        ("multi_modal_projector.", "model.multi_modal_projector."),
+    )
+    unused = ("model.vision_tower.", "model.multi_modal_projector.")
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

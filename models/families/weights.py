@@ -11,7 +11,9 @@ import numpy as np
 from ...core import Backend, ShapeError, load_arrays, named_arrays, ops
 from ..errors import WeightsError
 from ..transformer.decoder import Decoder
+from .embedding_gemma import EmbeddingGemma
 
+Model = Decoder | EmbeddingGemma
 _EXPERTS = re.compile(r"(layers\.\d+\.mlp)\.(gate_proj|up_proj|down_proj)$")
 
 
@@ -32,20 +34,27 @@ def checkpoint_name(name: str) -> str:
 class _Renamed(Mapping[str, np.ndarray]):
     """A checkpoint under our names. Each array is read when it is asked for."""
 
-    def __init__(self, model: Decoder, checkpoint: Mapping[str, np.ndarray]):
+    def __init__(self, model: Model, checkpoint: Mapping[str, np.ndarray]):
         self._checkpoint = checkpoint
+        self._places: dict[str, str] = {}  # a text model's names -> those of this checkpoint
+        twice: list[str] = []
+        for name in checkpoint:
+            plain = next((to + name[len(start) :] for start, to in model.renamed if name.startswith(start)), name)
+            twice += [f"{name} and {self._places[plain]} are one array"] if plain in self._places else []
+            self._places[plain] = name
         self._names: dict[str, list[str]] = {}
         missing: list[str] = []
         for ours, spec in named_arrays(model).items():
             theirs = checkpoint_name(ours)
             names = [theirs.replace("*", str(e)) for e in range(spec.shape[0])] if "*" in theirs else [theirs]
-            missing += [name for name in names if name not in checkpoint]
+            missing += [name for name in names if name not in self._places]
             self._names[ours] = names
         known = {name for names in self._names.values() for name in names}
         # A tied head may be there under its own name as well; older checkpoints hold what is computed from the config
-        passed = {"lm_head.weight"} if model.config.tied else set()
-        unknown = [n for n in checkpoint if n not in known and n not in passed and not n.endswith("rotary_emb.inv_freq")]
-        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown]
+        passed = ("lm_head.weight", *model.unused) if model.config.tied else model.unused
+        unknown = [place for plain, place in self._places.items() if plain not in known and not plain.startswith(passed)]
+        unknown = [name for name in unknown if not name.endswith("rotary_emb.inv_freq")]
+        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + twice
         if problems:
             more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
             raise WeightsError(f"the checkpoint does not fit its config.json: {'; '.join(problems[:12])}{more}")
@@ -53,8 +62,8 @@ class _Renamed(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> Any:
         names = self._names[name]
         if len(names) == 1 and "*" not in checkpoint_name(name):
-            return self._checkpoint[names[0]]
-        return _Stack([self._checkpoint[n] for n in names])
+            return self._checkpoint[self._places[names[0]]]
+        return _Stack([self._checkpoint[self._places[n]] for n in names])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -75,7 +84,7 @@ class _Stack:
         return np.stack(self._parts).astype(dtype or self.dtype, copy=False)
 
 
-def load_weights(model: Decoder, checkpoint: Mapping[str, np.ndarray], backend: Backend, dtype: str = "float32") -> Decoder:
+def load_weights(model: Model, checkpoint: Mapping[str, np.ndarray], backend: Backend, dtype: str = "float32") -> Model:
     """The model with a checkpoint's arrays, moved one by one.
 
     Raises:
@@ -87,11 +96,12 @@ def load_weights(model: Decoder, checkpoint: Mapping[str, np.ndarray], backend: 
         raise WeightsError(str(error)) from None
 
 
-def saved_weights(model: Decoder) -> list[tuple[str, np.ndarray]]:
-    """Names and arrays as a checkpoint holds them."""
+def saved_weights(model: Model) -> list[tuple[str, np.ndarray]]:
+    """Names and arrays as a checkpoint holds them; that of an encoder has no "model." before its names."""
     found: list[tuple[str, np.ndarray]] = []
     for ours, array in named_arrays(model).items():
         theirs, values = checkpoint_name(ours), ops.to_numpy(array)
+        theirs = theirs.removeprefix("model.") if isinstance(model, EmbeddingGemma) else theirs
         if "*" in theirs:
             found += [(theirs.replace("*", str(e)), part) for e, part in enumerate(values)]
         else:

@@ -119,19 +119,34 @@ class Experts(Module):
         share, expert = ops.top_k(ops.softmax(ops.cast(self.gate(flat), "float32")), self.chosen)  # [N, k]
         if self.normalise:
             share = share / ops.sum(share, -1, keepdims=True)
-        share = ops.cast(share, ops.element_type(x))
-        if B * T * self.chosen < self.gate_proj.shape[0]:  # few tokens: only the experts that they take are read
-            gate, up, down = (ops.take(w, expert) for w in (self.gate_proj, self.up_proj, self.down_proj))  # [N, k, …]
-            h = activate(ops.einsum("nd,nkfd->nkf", flat, gate), self.activation) * ops.einsum("nd,nkfd->nkf", flat, up)
-            y = ops.einsum("nkf,nkdf,nk->nd", h, down, share)
-        else:  # many tokens: every expert is taken by some of them
-            count = self.gate_proj.shape[0]
-            which = ops.expand_dims(expert, -1) == ops.arange(count, like=expert)  # [N, k, experts]
-            shares = ops.sum(ops.where(which, ops.expand_dims(share, -1), 0.0), 1)
-            h = activate(ops.einsum("nd,efd->enf", flat, self.gate_proj), self.activation)
-            h = h * ops.einsum("nd,efd->enf", flat, self.up_proj)
-            y = ops.einsum("enf,edf,ne->nd", h, self.down_proj, shares)
+        y = mixture(flat, share, expert, [self.gate_proj, self.up_proj], self.down_proj, self.activation)
         return ops.reshape(y, (B, T, D))
+
+
+def mixture(x: Array, share: Array, expert: Array, into: list[Array], down: Array, activation: str) -> Array:
+    """What the chosen experts make of each token, in their shares.
+
+    Args:
+        x: tokens [N, D].
+        share, expert: float32 and int32 [N, k].
+        into: gate and up of all experts [experts, F, D] each, or both in one array [experts, 2F, D].
+        down: of all experts [experts, D, F].
+    """
+
+    def gated(parts: list[Array]) -> Array:
+        gate, up = parts if len(parts) == 2 else ops.split(parts[0], [F, F])
+        return activate(gate, activation) * up
+
+    experts, F = down.shape[0], down.shape[2]
+    share = ops.cast(share, ops.element_type(x))
+    if x.shape[0] * expert.shape[-1] < experts:  # few tokens: only the experts that they take are read
+        h = gated([ops.einsum("nd,nkfd->nkf", x, ops.take(w, expert)) for w in into])
+        return ops.einsum("nkf,nkdf,nk->nd", h, ops.take(down, expert), share)
+    # many tokens: every expert is taken by some of them
+    which = ops.expand_dims(expert, -1) == ops.arange(experts, like=expert)  # [N, k, experts]
+    shares = ops.sum(ops.where(which, ops.expand_dims(share, -1), 0.0), 1)
+    h = gated([ops.einsum("nd,efd->enf", x, w) for w in into])
+    return ops.einsum("enf,edf,ne->nd", h, down, shares)
 
 
 class PreNormBlock(Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from .rope import Rope
+from .rope import KINDS, Rope
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class DecoderConfig:
     def layers(self) -> int:
         return len(self.windows)
 
+    @property
+    def kept(self) -> tuple[tuple[int, int], ...]:
+        """(K, C) of the keys and values that each layer keeps."""
+        return ((self.kv_heads, self.head_dim),) * self.layers
+
 
 class Fields:
     """A `config.json`, read field by field: what is missing or of the wrong kind is one clear line."""
@@ -123,8 +128,8 @@ class Fields:
             found = found[kind_of_layer]
         scaling = {**(self.raw("rope_scaling", {}) if not found else {}), **found}
         kind = scaling.get("rope_type", scaling.get("type", "default"))
-        if kind not in ("default", "linear", "llama3", "yarn", "longrope"):
-            raise ConfigError(f"{self.source}: rope_type is {kind!r}; supported are default, linear, llama3, yarn, longrope")
+        if kind not in KINDS:
+            raise ConfigError(f"{self.source}: rope_type is {kind!r}; supported are {', '.join(KINDS)}")
         longest = self.count("max_position_embeddings", 1)
         original = scaling.get("original_max_position_embeddings") or self.raw("original_max_position_embeddings") or longest
         factor = scaling.get("factor") or (longest / original if kind in ("longrope", "yarn") else 1.0)

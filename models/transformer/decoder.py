@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ...core import Backend, Module, ops
@@ -21,12 +23,17 @@ class Decoder(Module):
     Attributes:
         architectures: names in `config.json` that this definition runs.
         block: of its layers.
-        names: how checkpoints call what our tree calls otherwise, as (ours, theirs); see `checkpoint_name`.
+        defaults: fields that its `config.json` may leave out, and what they are then.
+        renamed: beginnings of names in the checkpoint of a model that also sees or hears, and what a text model has instead.
+        unused: beginnings of the names of arrays, after renaming, that such a checkpoint holds and text needs not.
     """
 
     architectures: tuple[str, ...] = ()
     dialect: str = "plain"  # how its instruction-tuned checkpoints write calls
     block: type[Module] = PreNormBlock
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    renamed: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
 
     def __init__(self, config: DecoderConfig):
         c = config
@@ -50,11 +57,16 @@ class Decoder(Module):
         x = self.embed_tokens(ids)
         if self.config.embedding_scale != 1:
             x = x * self.config.embedding_scale
-        layers = []
-        for layer, buffer in zip(self.layers, cache["layers"]):
-            x, buffer = layer(x, state, buffer)
-            layers.append(buffer)
+        x, layers = self.run_layers(x, ids, state, cache["layers"])
         return self.norm(x), {"length": cache["length"] + valid, "layers": layers}
+
+    def run_layers(self, x: Array, ids: Array, state: Any, buffers: list[Any]) -> tuple[Array, list[Any]]:
+        """One layer after the other: embeddings x [B, T, D] of ids [B, T] -> hidden states [B, T, D], and the buffers."""
+        kept = []
+        for layer, buffer in zip(self.layers, buffers):
+            x, buffer = layer(x, state, buffer)
+            kept.append(buffer)
+        return x, kept
 
     def logits(self, hidden: Array) -> Array:
         """Hidden states [..., D] -> logits [..., V]."""
@@ -67,9 +79,10 @@ class Decoder(Module):
         c, dynamic = self.config, backend.dynamic_shapes
         dtype = ops.element_type(self.norm.gain)
         rows = [capacity if dynamic else kv_cache.ring_rows(window, capacity) for window in c.windows]
+        shapes = [(n, heads, channels, channels) for n, (heads, channels) in zip(rows, c.kept)]
         return {
             "length": 0 if dynamic else backend.zeros((), "int32"),
-            "layers": [kv_cache.new_buffer(backend, batch, n, c.kv_heads, c.head_dim, c.head_dim, dtype) for n in rows],
+            "layers": [kv_cache.new_buffer(backend, batch, *shape, dtype) for shape in shapes],
         }
 
     def copy_cache(self, backend: Backend, cache: Cache, length: int) -> Cache:

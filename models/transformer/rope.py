@@ -11,6 +11,8 @@ import numpy as np
 from ...core import ops
 from ...core.backend import Array
 
+KINDS = ("default", "linear", "llama3", "yarn", "longrope", "proportional")
+
 
 @dataclass(frozen=True)
 class Rope:
@@ -18,8 +20,8 @@ class Rope:
 
     Attributes:
         theta: base of the geometric series of wavelengths.
-        kind: "default", "linear" (Chen et al. 2023), "llama3" (Llama 3.1's three bands), "yarn" (Peng et al. 2023) or
-            "longrope" (Ding et al. 2024).
+        kind: "default", "linear" (Chen et al. 2023), "llama3" (Llama 3.1's three bands), "yarn" (Peng et al. 2023),
+            "longrope" (Ding et al. 2024) or "proportional" (Gemma 4: only the fastest pairs of a head turn).
         factor: by how much the context was lengthened.
         original: positions that the model was first trained on.
         options: further numbers of the kind, by their names in `config.json`.
@@ -42,6 +44,9 @@ class Rope:
             return self._yarn(plain, channels)
         if self.kind == "longrope":
             return plain / np.asarray(self.options["short_factor"])
+        if self.kind == "proportional":
+            turned = int(self.options.get("partial_rotary_factor", 1.0) * channels // 2)
+            return np.where(np.arange(channels // 2) < turned, plain, 0.0) / self.factor
         return plain
 
     def long_frequencies(self, channels: int) -> np.ndarray | None:

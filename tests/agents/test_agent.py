@@ -89,7 +89,7 @@ def run(*turns, tools=TOOLS, goal=GOAL, confidence=None, **options):
 def test_calls_are_executed_and_what_came_of_them_is_fed_back():
     model = scripted([ADD, OSLO], "3 and 21 degrees.")
     result = Agent(model, TOOLS).run("add 1 and 2, and the weather")
-    assert [type(step) for step in result.steps] == [Goal, Call, Observation, Call, Observation, Answer]
+    assert [type(step) for step in result.steps] == [Goal, Call, Call, Observation, Observation, Answer]
     assert result.calls == [ADD, OSLO]
     assert [observed.value for observed in result.observations] == [3, {"city": "Oslo", "t": 21}]
     assert (result.status, result.answer) == ("answered", "3 and 21 degrees.")
@@ -267,9 +267,41 @@ def test_failing_tools(call, error):
         result.raise_for_status()
 
 
+def test_calls_that_only_read_are_executed_side_by_side():
+    together = threading.Barrier(3, timeout=5)
+
+    @tool
+    def meet(x: int) -> int:
+        together.wait()
+        return x
+
+    result = run([ToolCall("meet", {"x": x}) for x in (1, 2, 3)], "Met.", tools=[meet])
+    assert sorted(observed.value for observed in result.observations) == [1, 2, 3]
+    assert [step.number for step in result.steps if isinstance(step, Call)] == [1, 2, 3]
+
+
+def test_what_changes_things_stands_alone_and_keeps_its_place():
+    seen = []
+
+    @tool
+    def look(x: int) -> int:
+        time.sleep(0.02 * (3 - x))
+        seen.append(x)
+        return x
+
+    @tool(permission="write")
+    def change(x: int) -> int:
+        seen.append(-x)
+        return x
+
+    calls = [ToolCall("look", {"x": 1}), ToolCall("change", {"x": 2}), ToolCall("look", {"x": 2}), ToolCall("change", {"x": 3})]
+    run(calls, "Done.", tools=[look, change])
+    assert seen == [1, -2, 2, -3]
+
+
 def test_one_failure_does_not_stop_the_other_calls():
     result = run([ToolCall("crash", {}), ADD], "One of two.")
-    assert [observed.ok for observed in result.observations] == [False, True]
+    assert {observed.call.name: observed.ok for observed in result.observations} == {"crash": False, "add": True}
 
 
 def test_a_failure_made_good():
@@ -433,7 +465,7 @@ def test_the_last_call_of_the_budget_still_gets_its_answer():
 def test_wall_clock_is_looked_at_between_the_calls_of_a_turn():
     calls = [ToolCall("weather", {"city": str(i)}) for i in range(6)]
 
-    @tool
+    @tool(permission="write")
     def weather(city: str) -> str:
         time.sleep(0.1)
         return city
@@ -475,7 +507,7 @@ def test_prompt_longer_than_the_context():
 @pytest.mark.parametrize("room", [0, 30, 60, 100])
 def test_context_used_up_on_the_way(room):
     model = scripted(*CITIES)
-    length = len(model.tokenizer.encode(Agent(model, TOOLS).dialect.render_prefix("", TOOLS))) + 20
+    length = len(model.tokenizer.encode(Agent(model, TOOLS).world.writer.dialect.render_prefix("", TOOLS))) + 20
     result = Agent(scripted(*CITIES, context_length=length + room), TOOLS).run("go")
     assert result.steps[-1].reason == "context"
     assert "context of" in result.answer
@@ -513,7 +545,7 @@ def test_steps_come_as_they_happen():
 def test_a_stream_that_is_left_executes_no_more():
     done = []
 
-    @tool
+    @tool(permission="write")
     def note(x: int) -> None:
         done.append(x)
 
@@ -592,7 +624,7 @@ def test_async_tools_run_on_the_callers_event_loop():
 def test_a_cancelled_run_calls_no_more_tools(tmp_path):
     done = []
 
-    @tool
+    @tool(permission="write")
     def slow(x: int) -> None:
         done.append(x)
         time.sleep(0.2)
@@ -714,7 +746,7 @@ def test_lines_are_written_as_things_happen(tmp_path):
 def test_a_crash_in_the_middle_leaves_a_readable_log(tmp_path):
     path = tmp_path / "runs.jsonl"
 
-    @tool(timeout=None)
+    @tool(timeout=None, permission="write")
     def interrupt() -> None:
         raise KeyboardInterrupt
 

@@ -10,11 +10,12 @@ import random
 import re
 import string
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from ferrule.agents.dialects.needle import NeedleDialect
+from ferrule.agents.dialects import get_dialect
 from ferrule.agents.errors import SchemaError
 from ferrule.hub.sources import locate
 from ferrule.models.constraint import Grammars
@@ -209,22 +210,54 @@ def _pointer(name: str) -> str:
     return "#/$defs/" + name.replace("~", "~0").replace("/", "~1")
 
 
+class CharacterTokenizer:
+    """A token for each byte, for each marker, and for some longer pieces."""
+
+    bos_id = None
+
+    def __init__(self, markers: Sequence[str]) -> None:
+        pieces = [" the", "ing", '"}', "}]", "})", '", "', "call:", "name", "é", "東"]
+        self.texts = [*(bytes([i]) for i in range(256)), *(text.encode() for text in [*pieces, *markers, "<end>"])]
+        self.vocab_size, first = len(self.texts), 256 + len(pieces)
+        self.special_ids, self.eos_ids = frozenset(range(first, self.vocab_size)), (self.vocab_size - 1,)
+        self.ids = {marker: first + i for i, marker in enumerate(markers)}
+
+    def encode(self, text: str, *, markers: bool = True) -> list[int]:
+        assert not markers
+        return list(text.encode())
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        return self.texts[token]
+
+    def id_of(self, piece: str) -> int:
+        return self.ids[piece]
+
+
 class RandomModel:
     """Logits out of nothing: noise, with closing tokens favoured, and the more so the longer the text is."""
 
-    def __init__(self, tokenizer: NeedleTokenizer, seed: int) -> None:
+    def __init__(self, tokenizer: NeedleTokenizer | CharacterTokenizer, seed: int, begin: str, quote: str) -> None:
         self.rng = np.random.default_rng(seed)
         self.data = [tokenizer.token_bytes(i) for i in range(tokenizer.vocab_size)]
         structure = np.array([i in tokenizer.special_ids for i in range(tokenizer.vocab_size)])
-        # What closes something and opens nothing: `"`, `"}]` in a string; `}`, `]}` outside of it.
-        self.ends_string = structure | np.array([re.fullmatch(rb'"[\]}]*', text) is not None for text in self.data])
-        self.ends_list = structure | np.array([re.fullmatch(rb"[\]}]+", text) is not None for text in self.data])
-        self.begin_calls = tokenizer.id_of("<tool_call>")
-        self.text = b""
+        # What closes something and opens nothing: `"`, `"}]` in a string; `}`, `]}` outside of it, and what ends a bare name.
+        ends = [re.fullmatch(rb'"[\]})]*', text) is not None for text in self.data]
+        self.quote = tokenizer.id_of(quote) if quote else None
+        if quote:
+            structure[self.quote] = False
+            ends = [token == self.quote for token in range(tokenizer.vocab_size)]
+        self.ends_string = structure | np.array(ends)
+        brackets = rb"[\]}]+|:" if quote else rb"[\]})]+"
+        self.ends_list = structure | np.array([re.fullmatch(brackets, text) is not None for text in self.data])
+        self.begin_calls = tokenizer.id_of(begin) if begin else None
+        self.text, self.quotes = b"", 0
 
     def sample(self, mask: np.ndarray) -> int:
         allowed = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
-        in_string = re.sub(rb"\\.", b"", self.text).count(b'"') % 2
+        in_string = (self.quotes if self.quote is not None else re.sub(rb"\\.", b"", self.text).count(b'"')) % 2
         ends = self.ends_string if in_string else self.ends_list
         logits = self.rng.gumbel(size=allowed.size) * 2.0  # temperature 2
         # A string may go on in thousands of ways, a list in a few: what ends them needs help accordingly.
@@ -235,12 +268,19 @@ class RandomModel:
         for token in tokens:
             # Quotes count from where the calls begin.
             self.text = b"" if token == self.begin_calls else self.text + self.data[token]
+            self.quotes += token == self.quote
 
 
-def generate(seeds: range, max_tokens: int = 600) -> Counter:
+def generate(seeds: range, name: str = "needle", max_tokens: int = 600) -> Counter:
     """One generation per seed, each with its own tools; AssertionError on the first that is not valid."""
-    tokenizer = NeedleTokenizer(read_container(locate(get_preset("needle_3"))).tokenizer)
-    grammars, dialect, counts = Grammars(tokenizer), NeedleDialect(), Counter()
+    if name == "needle":
+        tokenizer = NeedleTokenizer(read_container(locate(get_preset("needle_3"))).tokenizer)
+        dialect, begin, quote = get_dialect(name), "<tool_call>", ""
+    else:
+        tokenizer = CharacterTokenizer(get_dialect(name).markers)
+        dialect = get_dialect(name, tokenizer)
+        begin, quote = "", dialect.quote
+    grammars, counts = Grammars(tokenizer), Counter()
     for seed in seeds:
         rng = random.Random(seed)
         schemas = RandomSchemas(rng)
@@ -254,15 +294,16 @@ def generate(seeds: range, max_tokens: int = 600) -> Counter:
                     max_reasoning=rng.randint(0, 8),
                     max_answer=8,
                     after_results=after_results,
-                    allow_empty=rng.random() < 0.2,
+                    # What says in prose that no tool fits says nothing about calls.
+                    allow_empty=name == "needle" and rng.random() < 0.2,
                 )
                 break
             except SchemaError as error:
                 assert "\n" not in str(error)  # noqa: PT017
                 counts["refused schemas"] += 1
         prompt = dialect.render_prefix("", tools) + dialect.render_user(rng.choice(GOALS))
-        assert tokenizer.encode(prompt)
-        constraint, model, tokens = grammars.compile(grammar), RandomModel(tokenizer, seed), []
+        assert name != "needle" or tokenizer.encode(prompt)
+        constraint, model, tokens = grammars.compile(grammar), RandomModel(tokenizer, seed, begin, quote), []
         while not constraint.is_done and len(tokens) < max_tokens:
             chosen = constraint.forced() or [model.sample(constraint.mask())]
             for token in chosen:
@@ -276,7 +317,7 @@ def generate(seeds: range, max_tokens: int = 600) -> Counter:
             continue
         turn = dialect.parse_tokens(tokens, tokenizer.decode, tools)
         assert after_results or not turn.text
-        if not turn.text:
+        if not turn.text and name == "needle":
             assert dialect.parse(tokenizer.decode(tokens), tools) == turn
         known = {tool.name: tool for tool in tools}
         for call in turn.calls:
@@ -301,8 +342,24 @@ def test_200_generations():
     check(generate(range(200)), 200)
 
 
+OTHERS = ["hermes", "gemma3_python", "functiongemma", "gemma4"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_60_generations_in_other_notations(name):
+    check(generate(range(60), name), 60)
+
+
 @pytest.mark.slow
 def test_10000_generations():
     counts = generate(range(1_000_000, 1_010_000))
     print(dict(counts))  # the record: pytest -s
     check(counts, 10_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_2000_generations_in_other_notations(name):
+    counts = generate(range(1_000_000, 1_002_000), name)
+    print(name, dict(counts))
+    check(counts, 2_000)

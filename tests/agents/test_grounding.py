@@ -106,7 +106,7 @@ def test_a_required_number_that_nobody_said_is_not_passed_on():
 
     nine = ToolCall("set_timer", {"minutes": 9})
     refused = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).run("start a timer for the eggs")
-    assert (refused.status, refused.steps[-1].reason) == ("refused", "missing_value")
+    assert (refused.status, refused.steps[-1].reason) == ("asked", "missing_value")
     assert refused.steps[-1].withheld == (ToolCall("set_timer", {"minutes": 9.0}),)
     assert "nothing that was said gives the number for set_timer.minutes" in refused.answer
     copied_wrong = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).decide("a timer for 19 minutes")

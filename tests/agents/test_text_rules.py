@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from ferrule.agents import text_rules
+from ferrule.agents.text_rules import ESCAPED, FORMATS, RAW, UnsupportedPattern, _python_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,12 +33,23 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from
 @settings(max_examples=400, deadline=None)
 @given(pattern=st.sampled_from(PATTERNS), data=st.data())
 def test_what_a_pattern_rule_matches_is_found_by_python(pattern, data):
-    rule = as_python(text_rules.pattern(pattern))
+    rule = as_python(f'"{ESCAPED.pattern(pattern)}"')
     found = data.draw(st.from_regex(pattern)) if data.draw(st.booleans()) else data.draw(texts)
     if rule.fullmatch(encoded(found)):
         assert re.search(pattern, found)
     elif pattern in NOTHING_LOST:
         # Of these nothing is lost but text with control characters, and an end before a final newline.
+        assert not re.search(pattern, found) or found.endswith("\n") or re.search(r"[\x00-\x07\x0b\x0e-\x1f\x7f]", found)
+
+
+@settings(max_examples=400, deadline=None)
+@given(pattern=st.sampled_from(PATTERNS), data=st.data())
+def test_without_escapes_a_pattern_rule_matches_the_text_itself(pattern, data):
+    rule = as_python(RAW.pattern(pattern))
+    found = data.draw(st.from_regex(pattern)) if data.draw(st.booleans()) else data.draw(texts)
+    if rule.fullmatch(found):
+        assert re.search(pattern, found)
+    elif pattern in NOTHING_LOST:
         assert not re.search(pattern, found) or found.endswith("\n") or re.search(r"[\x00-\x07\x0b\x0e-\x1f\x7f]", found)
 
 
@@ -57,38 +68,48 @@ def test_what_a_pattern_rule_matches_is_found_by_python(pattern, data):
     ],
 )
 def test_unsupported_patterns(pattern, problem):
-    with pytest.raises(text_rules.UnsupportedPattern, match=problem):
-        text_rules.pattern(pattern)
+    with pytest.raises(UnsupportedPattern, match=problem):
+        ESCAPED.pattern(pattern)
 
 
 def test_patterns_of_control_characters_match_nothing():
-    assert text_rules.pattern("^\x00$") is None
-    assert text_rules.pattern("^(a|[\x01-\x05])$") is not None
+    assert ESCAPED.pattern("^\x00$") is None
+    assert ESCAPED.pattern("^(a|[\x01-\x05])$") is not None
 
 
 def test_python_classes_are_complete():
     for category, pattern in (("digit", r"\d"), ("space", r"\s"), ("word", r"\w")):
-        ranges = text_rules._python_class(category)
+        ranges = _python_class(category)
         codes = {code for lo, hi in ranges for code in range(lo, hi + 1)}
         assert codes == {code for code in range(0x110000) if re.match(pattern, chr(code))}
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 3), (2, None), (1, 1)])
 def test_length_counts_code_points(least, most):
-    rule = as_python(text_rules.length(least, most))
+    rule = as_python(f'"{ESCAPED.length(least, most)}"')
     for text in ("", "a", "😀", "é", '""', "\n\t\\", "abcd", "日本語"):
         assert bool(rule.fullmatch(encoded(text))) == (least <= len(text) and (most is None or len(text) <= most)), text
 
 
+def test_without_escapes_everything_but_control_characters_is_written():
+    rule, three = as_python(RAW.text), as_python(RAW.length(3, 3))
+    for text in ("", "a\\", '"', "\n\t\b\f\r", "😀", "<escape>"):
+        assert rule.fullmatch(text)
+    for text in ("\x00", "\x0b", "\x7f"):
+        assert not rule.fullmatch(text)
+    assert three.fullmatch("a\n😀")
+    assert not three.fullmatch("a\\n😀")
+
+
 def test_strings_have_no_unicode_escapes():
-    rule = as_python(text_rules.STRING)
+    rule = as_python(f'"{ESCAPED.text}"')
     assert rule.fullmatch(r'"a\nb\\ \" 😀"')
     for text in (r'"\ud800"', r'"\u0041"', '"\x00"', '"a', '"a"b"', r'"\x"', '"\n"'):
         assert not rule.fullmatch(text)
 
 
 def matches(name: str, text: str) -> bool:
-    return bool(re.fullmatch(text_rules.FORMATS[name], f'"{text}"'))
+    return bool(re.fullmatch(FORMATS[name], text))
 
 
 @settings(max_examples=500)

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -228,3 +229,22 @@ def test_a_new_backend_is_told_what_it_lacks() -> None:
         Half().exp(1)
     assert "half" not in backend_names()
     assert builtins.len(backend_names()) == 4
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("stored", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("shape", [(), (3,), (300, 200), (2, 3, 5)])
+def test_parameters_from_mapped_files(backend: Backend, tmp_path: Path, stored: str, dtype: str | None, shape) -> None:
+    """Values out of a mapped file that nobody may write to, converted or not."""
+    ml_dtypes = importlib.import_module("ml_dtypes")
+    values = np.random.default_rng(0).standard_normal(shape).astype(getattr(ml_dtypes, stored, None) or stored)
+    (tmp_path / "file").write_bytes(b"12" + values.tobytes())
+    mapped = np.asarray(np.memmap(tmp_path / "file", np.uint8, "r")[2:].view(values.dtype)).reshape(shape)
+    found = backend.parameter(mapped, dtype)
+    assert backend.owns(found)
+    assert tuple(found.shape) == shape
+    # NumPy, which computes in no bfloat16, keeps matrices in it only
+    short = dtype == "bfloat16" and backend.name == "numpy" and len(shape) < 2
+    assert ops.element_type(found) == ("float32" if short else dtype or stored)
+    expected = ops.to_numpy(ops.cast(backend.asarray(np.array(values, np.float32)), "float32" if short else dtype or stored))
+    np.testing.assert_array_equal(ops.to_numpy(found), expected)

@@ -16,7 +16,7 @@ PROGRAM = """
 import json, sys
 import llvmlite.binding
 
-import numba, numpy as np
+import ml_dtypes, numba, numpy as np
 
 wanted = json.loads(sys.argv[1])
 real = llvmlite.binding.get_host_cpu_features
@@ -42,7 +42,26 @@ def look_up(codes, tables, norms, out, single):
 def product(a, b, c):
     product_tile(a.ctypes.data, a.shape[1] * 4, 4, b.ctypes.data, b.shape[1] * 4, c.ctypes.data, c.shape[1] * 4, a.shape[1])
 
+def dots_of(tile, tokens, rows, steps):
+    @numba.njit
+    def dots(x, w, out):
+        count = x.shape[1] // (steps * tiles.LANES)
+        for t in range(0, x.shape[0], tokens):
+            for r in range(0, w.shape[0], rows):
+                here = x[t].ctypes.data
+                tile(here, x.strides[0], w[r].ctypes.data, w.strides[0], out[t, r:].ctypes.data, out.strides[0], here, count)
+
+    return dots
+
 random = np.random.default_rng(0)
+x = random.standard_normal((8, 256)).astype(np.float32)
+w = random.standard_normal((12, 256)).astype(ml_dtypes.bfloat16)
+far = 0.0
+for kind, weight in (("dot", w.astype(np.float32)), ("short", w.view(np.uint16))):
+    for name, shape in (("1", (1, 1, 4)), ("few", (tiles.DOTS, 1, 2)), ("tile", (tiles.DOTS, tiles.DOTS, 1))):
+        found = np.full((8, 12), np.nan, np.float32)
+        dots_of(getattr(tiles, kind + "_" + name), *shape)(x, weight, found)
+        far = max(far, float(np.abs(found - x.astype(float) @ w.astype(float).T).max()))
 codes = random.integers(0, 256, (32, tiles.WIDE), dtype=np.uint8)
 tables = random.standard_normal((tiles.TILE, 64, 16)).astype(np.float32)
 norms = random.random(tiles.WIDE).astype(np.float32)
@@ -60,7 +79,7 @@ a = random.standard_normal((tiles.ROWS, 37)).astype(np.float32)
 b = random.standard_normal((37, tiles.PANEL)).astype(np.float32)
 c = np.empty((tiles.ROWS, tiles.PANEL), np.float32)
 product(a, b, c)
-print(json.dumps([worst, float(np.abs(c - a.astype(float) @ b).max())]))
+print(json.dumps([far, worst, float(np.abs(c - a.astype(float) @ b).max())]))
 """
 
 

@@ -491,18 +491,37 @@ def test_what_is_masked_weighs_nothing(backend: Backend, run: Callable[..., Any]
 
 def test_bfloat16(backend: Backend) -> None:
     x = backend.asarray(np.array([1.0, 1 + 2**-7, 1 + 2**-9, -3e38], np.float32))
-    if backend.name == "numpy":
-        with pytest.raises(ElementTypeError, match="NumPy has no element type bfloat16"):
-            ops.cast(x, "bfloat16")
-        with pytest.raises(ElementTypeError):
-            ops.zeros((2,), like=x, dtype="bfloat16")
-        return
     short = ops.cast(x, "bfloat16")
     assert "bfloat16" in str(short.dtype)
     host = ops.to_numpy(short)
     assert host.dtype == np.float32
     np.testing.assert_array_equal(host[:3], [1.0, 1 + 2**-7, 1.0])
     np.testing.assert_array_equal(ops.to_numpy(ops.cast(short, "float32")), host)
+    assert ops.element_type(short) == ops.element_type(ops.zeros((2,), like=x, dtype="bfloat16")) == "bfloat16"
+
+
+def test_products_with_bfloat16_are_float32_on_numpy(numpy_backend: Backend) -> None:
+    """NumPy keeps matrices in it and computes in float32: as exact as if the matrix had been float32."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 2, 40), np.float32), rng.standard_normal((70_000, 40), np.float32)
+    short = ops.cast(w, "bfloat16")
+    wide = ops.to_numpy(short)
+    ids = np.array([[0, 69_999, 3]], np.int32)
+    results = [
+        (ops.linear(x, short), x @ wide.T),
+        (ops.matmul(x, ops.transpose(short, (1, 0))), x @ wide.T),
+        (ops.einsum("abd,rd->abr", x, short), x @ wide.T),
+        (ops.take(short, ids), wide[ids]),
+        (short * np.float32(3), wide * np.float32(3)),
+    ]
+    for found, expected in results:
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_element_types_that_are_not_there(numpy_backend: Backend) -> None:
+    with pytest.raises(ElementTypeError, match="there is no element type 'float12': use float32"):
+        ops.cast(np.ones(2, np.float32), "float12")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int8", "uint8", "int16", "int32", "bool"])

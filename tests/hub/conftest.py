@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from ferrule.core import initialize
 from ferrule.hub import fetch
@@ -112,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(hub.status)
         if cdn := re.fullmatch(r"/cdn/(\w+)/(.+)", path):
             return self.send_file(cdn[2], hub.commits[cdn[1]][cdn[2]])
+        everything = "recursive=true" in urlsplit(self.path).query.lower()
         api = re.fullmatch(rf"/api/models/{REPO}/(revision|tree)/(.+)", path)
         file = re.fullmatch(rf"/{REPO}/resolve/([^/]+)/(.+)", path)
         if (not api and not file) or (hub.private and not allowed):
@@ -125,7 +126,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, X_Error_Code="RevisionNotFound")
         files = hub.commits[commit]
         if api:
-            self.json({"id": REPO, "sha": commit, "siblings": []} if api[1] == "revision" else self.listing(files))
+            about = {"id": REPO, "sha": commit, "siblings": []}
+            self.json(about if api[1] == "revision" else self.listing(files, everything))
         elif file[2] not in files:
             self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
         elif hub.cdn and is_large(file[2]):
@@ -133,9 +135,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_file(file[2], files[file[2]], commit)
 
-    def listing(self, files: dict[str, bytes]) -> list[dict]:
+    def listing(self, files: dict[str, bytes], everything: bool) -> list[dict]:
         entries = []
         for name, content in files.items():
+            if "/" in name and not everything:
+                continue
             entry = {"type": "file", "path": name, "size": len(content), "oid": git_sha1(content)}
             if is_large(name):
                 entry["lfs"] = {"oid": sha256(content), "size": len(content), "pointerSize": 134}
@@ -317,3 +321,38 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     yield hub
     hub.server.shutdown()
     hub.server.server_close()
+
+
+CHAT_TEMPLATE = """{% for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+@pytest.fixture(scope="session")
+def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Llama of random weights with a chat template, as transformers saves them; its turns end with `<|im_end|>`."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("chat") / "tiny"
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({text: i for i, text in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    library = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
+    library.chat_template = CHAT_TEMPLATE
+    library.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(library),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        bos_token_id=None,
+        eos_token_id=library.eos_token_id,
+    )
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder

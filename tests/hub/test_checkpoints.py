@@ -92,6 +92,27 @@ def test_half_precision_on_disk(folder, tmp_path, dtype):
     np.testing.assert_allclose(from_preset(tmp_path).logits(ids), expected, atol=2e-4 * np.abs(expected).max())
 
 
+def test_of_a_model_that_also_sees_the_text_part_is_saved(folder, tmp_path):
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = json.loads((folder / "config.json").read_text())
+    config = transformers.Gemma3Config(
+        text_config=text, vision_config={**tower, "image_size": 28, "patch_size": 14}, image_token_index=310
+    )
+    torch.manual_seed(0)
+    whole = tmp_path / "whole"
+    transformers.Gemma3ForConditionalGeneration(config).save_pretrained(whole)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (whole / name).write_bytes((folder / name).read_bytes())
+    model, ids = from_preset(whole), np.array([[0, 5, 9, 77, 33, 8]], np.int32)
+    saved = save_preset(model, tmp_path / "saved")
+    again, report = transformers.AutoModelForCausalLM.from_pretrained(saved, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    with torch.no_grad():
+        logits = again(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_allclose(model.logits(ids), logits, atol=2e-4 * np.abs(logits).max())
+
+
 def test_weights_are_mapped_not_copied(folder):
     """What transformers needs memory for twice is a view of the file here."""
     file = SafetensorsFile(next(folder.glob("*.safetensors")))
@@ -148,7 +169,7 @@ def test_element_type_and_dialect(folder, tmp_path):
     assert np.isfinite(model.logits([[0, 5, 9]])).all()
     assert from_preset(save_preset(from_preset(folder, dialect="plain"), tmp_path / "saved")).dialect == "plain"
     with pytest.raises(ElementTypeError, match="use float32"):
-        from_preset(folder, dtype="bfloat16")
+        from_preset(folder, dtype="bfloat8")
     with pytest.raises(PresetError, match="options of Hugging Face folders"):
         from_preset("needle_3", dtype="bfloat16")
 
@@ -156,6 +177,44 @@ def test_element_type_and_dialect(folder, tmp_path):
 def test_options_of_another_family(folder):
     with pytest.raises(PresetError, match="options of Needle models"):
         from_preset(folder, depth=4)
+
+
+# Encoders
+
+
+def test_an_encoder_is_saved_for_sentence_transformers(embedding_folder, tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    texts = ["set a timer", "the kitchen " * 30, ""]
+    expected = library.SentenceTransformer(str(embedding_folder), device="cpu").encode(texts, prompt_name="query")
+    model = from_preset(embedding_folder, "torch")
+    saved = save_preset(model, tmp_path / "new" / "saved")
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["saved"]
+    files = {str(path.relative_to(saved)) for path in saved.rglob("*") if path.is_file()}
+    assert files == {str(path.relative_to(embedding_folder)) for path in embedding_folder.rglob("*") if path.is_file()} | {
+        "ferrule.json"
+    }
+    again = library.SentenceTransformer(str(saved), device="cpu")
+    np.testing.assert_array_equal(again.encode(texts, prompt_name="query"), expected)
+    np.testing.assert_array_equal(from_preset(saved, "torch").embed(texts), model.embed(texts))
+    with pytest.raises(PresetError, match="exists already"):
+        save_preset(model, saved)
+
+
+def test_an_encoder_in_half_precision_is_saved_as_it_was_loaded(embedding_folder, tmp_path):
+    """The library would take the element type of `config.json`, whatever the weights have."""
+    library = pytest.importorskip("sentence_transformers")
+    half = library.SentenceTransformer(str(embedding_folder), device="cpu").to(torch.bfloat16)
+    half.save(str(tmp_path / "half"), create_model_card=False)
+    assert json.loads((tmp_path / "half/config.json").read_text())["dtype"] == "bfloat16"
+    model = from_preset(tmp_path / "half")
+    saved = library.SentenceTransformer(str(save_preset(model, tmp_path / "saved")), device="cpu")
+    assert next(saved.parameters()).dtype == torch.float32
+    np.testing.assert_allclose(saved.encode(["set a timer"]), model.embed(["set a timer"]), atol=1e-5)
+
+
+def test_an_encoder_has_no_dialect(embedding_folder):
+    with pytest.raises(PresetError, match="is an embedding model, which writes no calls; leave dialect='hermes' out"):
+        from_preset(embedding_folder, dialect="hermes")
 
 
 def test_a_disk_that_is_full(folder, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferrule.hub import FetchError, from_preset
+from ferrule.hub import FetchError, PresetError, from_preset
 from ferrule.hub import fetch as fetching
 from ferrule.hub.fetch import fetch
 from ferrule.models.errors import ConfigError
@@ -264,6 +264,82 @@ def test_what_cannot_be_run_is_refused_before_its_weights(hub, files):
     with pytest.raises(ConfigError, match=r"config.json of hf://org/tiny: FooForCausalLM is not supported; the nearest"):
         from_preset("hf://org/tiny")
     assert hub.ranges(WEIGHTS) == []
+
+
+# Subfolders
+
+
+@pytest.fixture
+def encoder(hub, embedding_folder):
+    """An encoder's files, and some in subfolders that its `modules.json` does not name."""
+    found = {str(path.relative_to(embedding_folder)): path for path in embedding_folder.rglob("*") if path.is_file()}
+    files = {name: path.read_bytes() for name, path in found.items()}
+    hub.publish(files | {"onnx/model.onnx": b"x", "onnx/config.json": b"{}", "2_Dense/pytorch_model.bin": b"\x80\x04."})
+    return files
+
+
+def changed_modules(files: dict[str, bytes], **changes: str) -> dict[str, bytes]:
+    """The files with other paths in `modules.json`."""
+    entries = [{**entry, "path": changes.get(entry["path"], entry["path"])} for entry in json.loads(files["modules.json"])]
+    return {**files, "modules.json": json.dumps(entries).encode()}
+
+
+def test_subfolders_that_modules_json_names(hub, encoder, embedding_folder):
+    folder = fetch(REPO)
+    fetched = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert fetched == encoder
+    assert not hub.asked("onnx/")
+    model = from_preset("hf://org/tiny")
+    np.testing.assert_array_equal(model.embed(["set a timer"]), from_preset(embedding_folder).embed(["set a timer"]))
+
+
+def test_a_cache_with_a_hole_in_a_subfolder_is_filled_again(hub, encoder):
+    folder = fetch(REPO)
+    (folder / "2_Dense" / WEIGHTS).resolve().unlink()
+    hub.log.clear()
+    assert (fetch(REPO, hub.refs["main"]) / "2_Dense" / WEIGHTS).read_bytes() == encoder[f"2_Dense/{WEIGHTS}"]
+    assert [path.partition(hub.refs["main"])[2] for _, path, _ in hub.asked("/resolve/")] == [f"/2_Dense/{WEIGHTS}"]
+
+
+@pytest.mark.parametrize("path", ["../../..", "..", ".", "/etc", "a/../..", "a/b", "C:", "a\\b", ".git"])
+def test_subfolders_outside_of_the_repository(hub, encoder, cache, path):
+    hub.publish(changed_modules(encoder, **{"2_Dense": path}) | {f"{path}/config.json": b"{}", f"{path}/{WEIGHTS}": b"evil"})
+    with pytest.raises(ConfigError, match="is no subfolder of the model") as caught:
+        fetch(REPO)
+    assert str(caught.value).startswith("hf://org/tiny/modules.json: ")
+    assert hub.ranges(WEIGHTS) == []
+    assert list((cache / "snapshots").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modules.json": b"{"}, "hf://org/tiny/modules.json: no JSON"),
+        ({"modules.json": None}, "hf://org/tiny: holds no modules.json"),
+        ({"1_Pooling/config.json": None}, "hf://org/tiny/1_Pooling/config.json: cannot be read"),
+        ({"2_Dense/config.json": b"{}"}, "hf://org/tiny/2_Dense/config.json: in_features must be a whole number"),
+    ],
+)
+def test_an_encoder_that_cannot_be_run_is_refused_before_its_weights(hub, encoder, change, message):
+    hub.publish({name: content for name, content in {**encoder, **change}.items() if content is not None})
+    with pytest.raises(ConfigError) as caught:
+        from_preset("hf://org/tiny")
+    assert str(caught.value).startswith(message)
+    assert hub.ranges(WEIGHTS) == []
+
+
+def test_a_pickle_in_a_subfolder(hub, encoder):
+    dense = f"2_Dense/{WEIGHTS}"
+    hub.publish({name: content for name, content in encoder.items() if name != dense} | {"2_Dense/pytorch_model.bin": b"\x80"})
+    assert "no .safetensors file in 2_Dense/; 2_Dense/pytorch_model.bin is a pickle" in refused(REPO)
+    assert hub.ranges(WEIGHTS) == []
+
+
+def test_options_of_another_family_are_refused_before_anything_is_fetched(hub, files):
+    for options in ({"depth": 4}, {"kv_window": 256}):
+        with pytest.raises(PresetError, match="depth and kv_window are options of Needle models; hf://org/tiny is a"):
+            from_preset("hf://org/tiny", **options)
+    assert hub.log == []
 
 
 # Who may read

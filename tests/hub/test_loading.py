@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from ferrule.core import BackendNotInstalledError, UnknownBackendError, backend
-from ferrule.hub import HubError, PresetError, from_preset, loading, sources
+from ferrule.hub import FetchError, HubError, PresetError, from_preset, loading, sources
 from ferrule.models import ModelError, WeightsError
-from ferrule.presets import get_preset
+from ferrule.presets import HubSource, catalogue, get_preset
 
 
 def refused(error, *args, **options) -> str:
@@ -48,6 +48,61 @@ def test_by_repository(needle_weights):
         assert (preset.name, path) == ("needle_3", needle_weights)
 
 
+@pytest.fixture
+def tiny(hub, tiny_llama, monkeypatch):
+    """A whole repository as a preset of the catalogue, with a dialect that its family has not."""
+    hub.publish(tiny_llama)
+    changes = {"name": "tiny", "dialect": "hermes", "sources": (HubSource("org/tiny"),)}
+    preset = dataclasses.replace(get_preset("smollm_2_135m_instruct"), **changes)
+    monkeypatch.setattr(catalogue, "list_presets", lambda: (preset,))
+    return preset
+
+
+def test_a_repository_of_the_catalogue(hub, tiny):
+    assert loading.find_kept(tiny) is None
+    for name, title in (("tiny", "tiny"), ("hf://org/tiny", "org/tiny")):
+        model = from_preset(name)
+        assert (model.name, model.dialect, model.context_length) == (title, "hermes", 64)
+    assert from_preset("tiny", dialect="plain").dialect == "plain"
+    assert from_preset(f"hf://org/tiny@{hub.refs['main']}").dialect == "hermes"
+    assert loading.find_kept(tiny).name == hub.refs["main"]
+
+
+def test_a_pinned_repository_of_the_catalogue(hub, tiny, tiny_llama, monkeypatch):
+    first = hub.refs["main"]
+    hub.publish({**tiny_llama, "chat_template.jinja": b"new"})
+    pinned = dataclasses.replace(tiny, sources=(HubSource("org/tiny", None, first),))
+    monkeypatch.setattr(catalogue, "list_presets", lambda: (pinned,))
+    assert loading.find_kept(pinned) is None
+    for name in ("tiny", "hf://org/tiny"):
+        assert loading._resolve(name)[1].name == first
+    assert loading._resolve("hf://org/tiny@main")[1].name == hub.refs["main"] != first
+    assert loading.find_kept(pinned).name == first
+
+
+def test_a_gated_repository_of_the_catalogue(hub, tiny):
+    hub.gated = True
+    assert "accept its licence at https://huggingface.co/org/tiny " in refused(FetchError, "tiny")
+    assert loading.find_kept(tiny) is None
+
+
+def test_a_repository_of_the_catalogue_offline(hub, tiny):
+    kept = loading._resolve("tiny")[1]
+    hub.server.shutdown()
+    hub.server.server_close()
+    assert loading._resolve("tiny")[1] == kept == loading.find_kept(tiny)
+
+
+def test_the_real_name_asks_for_the_real_repository(hub):
+    message = refused(FetchError, "gemma_3_270m_it")
+    assert message.startswith("hf://google/gemma-3-270m-it ")
+    assert {path for _, path, _ in hub.log} == {"/api/models/google/gemma-3-270m-it/revision/main"}
+
+
+def test_where_a_file_is_kept(needle_weights):
+    assert loading.find_kept(get_preset("needle_3")) == needle_weights
+
+
 @pytest.mark.parametrize(
     "name", ["hf://", "hf://gemma", "hf://a/b/c", "hf://a/b@", "hf://a/b@c@d", "hf://a/b@../x", "hf://a b/c"]
 )
@@ -60,7 +115,12 @@ def test_addresses_that_are_none(name):
 def test_unknown_presets(name):
     message = refused(PresetError, name)
     assert message.startswith(f"no preset is called {name!r}; ")
-    assert "needle_3" in message
+    assert message.endswith("(see `ferrule presets`)")
+
+
+def test_a_repository_named_as_a_preset():
+    message = refused(PresetError, "google/gemma-3-270m-it")
+    assert message.startswith("no preset is called 'google/gemma-3-270m-it'; did you mean 'gemma_3_270m_it'? ")
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "no/such/folder", "/nonexist/x"])
@@ -160,6 +220,22 @@ def test_the_checksum_of_weights(needle_weights, tmp_path):
     published = get_preset("needle_3").file.sha256
     assert loading.weights_sha256("needle_3") == loading.weights_sha256(needle_weights) == published
     assert loading.weights_sha256(tmp_path / "other.cact") == hashlib.sha256(b"other").hexdigest()
+
+
+def test_the_checksum_of_several_files(hub, tiny, tmp_path):
+    (tmp_path / "config.json").touch()
+    assert refused_checksum(tmp_path) == f"{tmp_path} holds no .safetensors file"
+    for name in ("b.safetensors", "a.safetensors"):
+        (tmp_path / name).write_text(name)
+    lines = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.safetensors", "b.safetensors"))
+    assert loading.weights_sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+    assert len(loading.weights_sha256("tiny")) == 64
+
+
+def refused_checksum(name) -> str:
+    with pytest.raises(WeightsError) as caught:
+        loading.weights_sha256(name)
+    return str(caught.value)
 
 
 def test_missing_weights(tmp_path):

@@ -54,6 +54,25 @@ def test_older_weights_go_and_a_card_stays(hub, model):
     assert [name for name in published(hub) if "safetensors" in name] == ["model.safetensors"]
 
 
+def test_an_encoder(hub, embedding_folder, monkeypatch):
+    """Its subfolders are uploaded with it, and older weights in them go."""
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    hub.publish({"2_Dense/model-old.safetensors": b"old"})
+    model = from_preset(embedding_folder)
+    push_to_hub(model, "org/tiny")
+    files = {str(path.relative_to(embedding_folder)) for path in embedding_folder.rglob("*") if path.is_file()}
+    assert set(published(hub)) == {*files, "ferrule.json", "README.md"}
+    np.testing.assert_array_equal(from_preset("hf://org/tiny").embed(["a text"]), model.embed(["a text"]))
+    card = published(hub)["README.md"].decode()
+    for line in (
+        "pipeline_tag: sentence-similarity",
+        "| Dimensions | 48 |",
+        'model.embed(["..."])',
+        "| Context | 160 tokens |",
+    ):
+        assert line in card.splitlines()
+
+
 def refused(error, *args) -> str:
     with pytest.raises(error) as caught:
         push_to_hub(*args)

@@ -86,6 +86,24 @@ def test_markers(pair):
         ours.id_of("<none>")
 
 
+def test_a_marker_that_the_model_has_no_row_for(tmp_path, pair):
+    """It is spelt out, and so can never be asked for; the others are where they were. Pieces of texts are not left out."""
+    library, ours = pair
+    library.save(str(tmp_path / "tokenizer.json"))
+    rows = ours.id_of("<tool>")
+    fewer = load_tokenizer(tmp_path, vocab=rows)
+    assert fewer.vocab_size == rows
+    for text in ("a <tool> b<eos>", "<bos><tool>", "plain text"):
+        assert fewer.decode(fewer.encode(text, markers=False)) == text
+        assert max(fewer.encode(text)) < rows
+        bare = text.replace("<tool>", "")
+        assert fewer.encode(bare) == library.encode(bare, add_special_tokens=False).ids
+    with pytest.raises(KeyError):
+        fewer.id_of("<tool>")
+    with pytest.raises(TokenizerError, match="they do not belong together"):
+        load_tokenizer(tmp_path, vocab=rows - len(MARKERS))
+
+
 def test_no_half_characters(pair):
     _, ours = pair
     decoder = ours.stream_decoder()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ferrule.core import get_backend, ops
-from ferrule.models import ConstraintError, ContextLengthError, GrammarError, LanguageModel
+from ferrule.models import ConstraintError, ContextLengthError, GrammarError, LanguageModel, TaskError
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_embeddings_are_unit_vectors_of_the_pool(model):
 def test_what_embed_does_not_take(model, small_model):
     with pytest.raises(TypeError, match=r"write embed\(\[text\]\)"):
         model.embed("one text")
-    with pytest.raises(ValueError, match="small has no pooling head"):
+    with pytest.raises(TaskError, match="small has no pooling head"):
         small_model("numpy", probes=0, queries=0).embed(["x"])
 
 

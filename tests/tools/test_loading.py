@@ -126,8 +126,9 @@ def test_json_files(write, document):
         ("t.json", '[{"name": "f"}, {"description": "g"}]', ["entry 2", "name"]),
         ("t.json", '[{"name": "f"}, {"name": "f"}]', ["two tools", "'f'"]),
         ("t.json", '{"name": "f", "parameters": {"type": "strin"}}', ["'f'", "strin"]),
-        ("t.json", '{"openapi": "3.1.0", "paths": {}}', ["OpenAPI", ".py"]),
-        ("t.yaml", "name: f", ["t.yaml", ".py", ".json"]),
+        ("t.json", '{"openapi": "3.1.0", "paths": {}}', ["no tools", "no operations"]),
+        ("t.json", '{"swagger": "2.0", "paths": {}}', ["Swagger 2.0", "convert"]),
+        ("t.yaml", "name: f", ["t.yaml", "not an OpenAPI document"]),
         ("t", "x", [".py", ".json"]),
     ],
 )
@@ -147,8 +148,8 @@ def test_files_that_do_not_load(write, name, text, words):
 @pytest.mark.parametrize(
     ("source", "word"),
     [
-        ("https://example.com/openapi.json", "address"),
-        ("HTTP://example.com/tools.py", "address"),
+        ("file:///tmp/tools.py", "address"),
+        ("HF://org/tools", "address"),
         ("mcp:npx server", "MCP"),
         ("no/such/file.py", "there is no file"),
         ("no/such/file.json", "there is no file"),
@@ -169,3 +170,19 @@ def test_what_a_function_imports_when_it_is_called(write):
     write("beside_the_tools.py", "ANSWER = 42")
     path = write("late.py", "def late() -> int:\n    import beside_the_tools\n    return beside_the_tools.ANSWER\n")
     assert load_tools(path).execute(ToolCall("late", {})).value == 42
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/openapi.json", "HTTP://localhost:1/tools.py"])
+def test_addresses_are_openapi_documents(address):
+    with pytest.raises(ToolDefinitionError, match="no public address") as caught:
+        load_tools(address)
+    assert address in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_for_openapi_documents(write):
+    document = {"openapi": "3.1.0", "paths": {"/x": {"get": {"operationId": "x", "responses": {}}}}}
+    path = write("api.json", json.dumps(document))
+    assert load_tools(path, servers=["https://example.com"], operations=["x"]).names == ("x",)
+    with pytest.raises(ToolDefinitionError, match="no OpenAPI document, so servers means nothing"):
+        load_tools(write("tools.py", TYPED), servers=["https://example.com"])

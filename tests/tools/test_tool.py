@@ -149,3 +149,37 @@ def test_argument_errors_leave_the_function_alone():
     f.call({"a": 1.0})
     assert ran == [1]
     assert isinstance(ran[0], int)
+
+
+def test_what_may_be_repeated_and_what_is_sensitive():
+    def send(to: str, body: str = "") -> str:
+        return "sent"
+
+    reads, writes = tool()(send), tool(permission="write")(send)
+    assert (reads.may_repeat, writes.may_repeat) == (True, False)
+    assert (reads.is_sensitive("to"), writes.is_sensitive("to")) == (False, True)
+    marked = tool(permission="write", idempotent=True, sensitive=["to"], trusted=True, policies={"body": "free"})(send)
+    assert marked.may_repeat
+    assert (marked.is_sensitive("to"), marked.is_sensitive("body")) == (True, False)
+    assert (marked.sensitive, marked.policies, marked.trusted) == (("to",), {"body": "free"}, True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"idempotent": 1},
+        {"trusted": "yes"},
+        {"sensitive": "to"},
+        {"sensitive": ["cc"]},
+        {"policies": {"to": "invent"}},
+        {"policies": {"to": []}},
+        {"policies": {"cc": "copy"}},
+        {"policies": "copy"},
+    ],
+)
+def test_marks_that_make_no_sense(options):
+    def send(to: str) -> str:
+        return "sent"
+
+    with pytest.raises(ToolDefinitionError, match=r"received|cc"):
+        tool(**options)(send)

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import OPTIONS, f32, i32, inline, kernel_of
-from .memory import arg, ints, number, octets, row, share, within
+from .memory import arg, ints, number, octets, row, share, shorts, upper_half, within
 
 
 @intrinsic
@@ -38,7 +38,7 @@ def exp(x):
     return (p * r * r + r + f32(1)) * bits_to_float((i32(n) + i32(127)) << i32(23))
 
 
-COPY, NEGATIVE, EXP, SQRT, SIGMOID, SILU = range(6)
+COPY, NEGATIVE, EXP, SQRT, SIGMOID, SILU, GELU = range(7)
 ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
 
 
@@ -54,6 +54,9 @@ def _apply_1(op, a):
         return f32(math.sqrt(a))
     if op == SIGMOID:
         return f32(1) / (f32(1) + exp(-a))
+    if op == GELU:  # its tanh form: (1 + tanh(u)) / 2 is the logistic function of 2·u
+        a2 = f32(-1.5957691216057308) * (a + f32(0.044715) * a * a * a)
+        return a / (f32(1) + exp(a2))
     return a / (f32(1) + exp(-a))
 
 
@@ -141,7 +144,15 @@ def _binary(name: str, op: int) -> None:
     kernel_of(kernel, name)
 
 
-for _name, _op in (("copy", COPY), ("negative", NEGATIVE), ("exp", EXP), ("sqrt", SQRT), ("sigmoid", SIGMOID), ("silu", SILU)):
+for _name, _op in (
+    ("copy", COPY),
+    ("negative", NEGATIVE),
+    ("exp", EXP),
+    ("sqrt", SQRT),
+    ("sigmoid", SIGMOID),
+    ("silu", SILU),
+    ("gelu", GELU),
+):
     _unary(_name, _op)
 for _name, _op in (
     ("add", ADD),
@@ -199,6 +210,19 @@ def take(args, part, parts):
         out, x = row(arg(args, 0), n * D, D), row(arg(args, 1), within(index[n], R) * D, D)
         for i in range(D):
             out[i] = x[i]
+
+
+@kernel_of
+def take_bfloat16(args, part, parts):
+    """As `take`, from x in bfloat16."""
+    N, D, R = arg(args, 3), arg(args, 4), arg(args, 5)
+    index = numba.carray(ints(arg(args, 2)), (N,))
+    begin, end = share(N, part, parts, 1)
+    for n in range(begin, end):
+        out = row(arg(args, 0), n * D, D)
+        x = numba.carray(shorts(arg(args, 1) + within(index[n], R) * D * 2), (D,))
+        for i in range(D):
+            out[i] = upper_half(x[i])
 
 
 @kernel_of

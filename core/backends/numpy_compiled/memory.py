@@ -19,10 +19,26 @@ def _pointer_to(kind, element):
     return pointer
 
 
-floats, ints, octets = (
+floats, ints, shorts, octets = (
     _pointer_to(kind, element)
-    for kind, element in ((types.float32, ir.FloatType()), (types.int32, ir.IntType(32)), (types.uint8, ir.IntType(8)))
+    for kind, element in (
+        (types.float32, ir.FloatType()),
+        (types.int32, ir.IntType(32)),
+        (types.uint16, ir.IntType(16)),
+        (types.uint8, ir.IntType(8)),
+    )
 )
+
+
+@intrinsic
+def upper_half(typingctx, bits):
+    """The float32 that a bfloat16, given as uint16, is the upper half of."""
+
+    def build(context, builder, signature, args):
+        wide = builder.zext(args[0], ir.IntType(32))
+        return builder.bitcast(builder.shl(wide, ir.Constant(ir.IntType(32), 16)), ir.FloatType())
+
+    return types.float32(types.uint16), build
 
 
 @intrinsic

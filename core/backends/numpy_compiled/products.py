@@ -9,8 +9,31 @@ from __future__ import annotations
 import numba
 
 from .jit import f32, i32, inline, kernel_of
-from .memory import arg, ints, number, octets, row, share, within
-from .tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE, lookup_1, lookup_tile, product_1, product_narrow, product_tile
+from .memory import arg, ints, number, octets, row, share, shorts, upper_half, within
+from .tiles import (
+    DOT_STEPS,
+    DOTS,
+    FEW_STEPS,
+    HAS_LOOKUP,
+    LANES,
+    PANEL,
+    ROWS,
+    TILE,
+    WIDE,
+    dot_1,
+    dot_few,
+    dot_tile,
+    lookup_1,
+    lookup_tile,
+    product_1,
+    product_narrow,
+    product_tile,
+    short_1,
+    short_few,
+    short_tile,
+)
+
+_BLOCK = 1 << 17  # bytes of a matrix that are multiplied with all rows before the next are read
 
 
 @kernel_of
@@ -46,19 +69,104 @@ def matmul(args, part, parts):
                 out[d] = total
 
 
-@kernel_of
-def linear_few(args, part, parts):
-    """out [N, R], x, weight [R, D], N, D, R, stride of x: for few rows of x; those of the weight are shared out."""
-    N, D, R = arg(args, 3), arg(args, 4), arg(args, 5)
-    begin, end = share(R, part, parts, 1)
-    for n in range(N):
-        x, out = row(arg(args, 1), n * arg(args, 6), D), row(arg(args, 0), n * R, R)
+@inline
+def _rest(x, w, size, out, first, count):
+    """Adds the products of the last elements, `first` to `count`, of a row of x and of a matrix."""
+    a, total, result = row(x, 0, count), f32(0), row(out, 0, 1)
+    if size == 2:
+        b = numba.carray(shorts(w), (count,))
+        for i in range(first, count):
+            total += a[i] * upper_half(b[i])
+    else:
+        c = row(w, 0, count)
+        for i in range(first, count):
+            total += a[i] * c[i]
+    result[0] += total
+
+
+@inline
+def _dot(x, w, size, out, count):
+    """The product of a row of x with one of a matrix."""
+    width = DOT_STEPS * LANES
+    if size == 2:
+        short_1(x, 0, w, 0, out, 0, 0, count // width)
+    else:
+        dot_1(x, 0, w, 0, out, 0, 0, count // width)
+    if count % width:
+        _rest(x, w, size, out, count - count % width, count)
+
+
+def _linear_few(name: str, size: int) -> None:
+    """out [N, R], x, weight [R, D] as it lies, N, D, R, stride of x: for few rows of x; those of the weight are shared out.
+
+    `size`: 4 bytes for float32, 2 for bfloat16.
+    """
+
+    def kernel(args, part, parts):
+        N, D, R, stride = arg(args, 3), arg(args, 4), arg(args, 5), arg(args, 6)
+        width = FEW_STEPS * LANES
+        begin, end = share(R, part, parts, 1)
         for r in range(begin, end):
-            weight = row(arg(args, 2), r * D, D)
-            total = f32(0)
-            for i in range(D):
-                total += x[i] * weight[i]
-            out[r] = total
+            w, n = arg(args, 2) + r * D * size, 0
+            while n < N:
+                x, out = arg(args, 1) + n * stride * 4, arg(args, 0) + (n * R + r) * 4
+                if N - n < DOTS:
+                    _dot(x, w, size, out, D)
+                    n += 1
+                    continue
+                if size == 2:
+                    short_few(x, stride * 4, w, 0, out, R * 4, 0, D // width)
+                else:
+                    dot_few(x, stride * 4, w, 0, out, R * 4, 0, D // width)
+                if D % width:
+                    for t in range(DOTS):
+                        _rest(x + t * stride * 4, w, size, out + t * R * 4, D - D % width, D)
+                n += DOTS
+
+    kernel_of(kernel, name)
+
+
+def _linear_rows(name: str, size: int) -> None:
+    """As `linear_few`, for any number of rows of x.
+
+    A block of the matrix stays in the second cache while the rows of x go by, and the next block is on its way meanwhile.
+    """
+
+    def kernel(args, part, parts):
+        N, D, R, stride = arg(args, 3), arg(args, 4), arg(args, 5), arg(args, 6)
+        begin, end = share(R, part, parts, DOTS)
+        block = max(DOTS, _BLOCK // (D * size) // DOTS * DOTS)
+        for first in range(begin, end, block):
+            last = min(first + block, end)
+            soon, stop = arg(args, 2) + last * D * size, arg(args, 2) + min(last + block, end) * D * size
+            for n in range(0, N, DOTS):
+                for r in range(first, last, DOTS):
+                    x, w = arg(args, 1) + n * stride * 4, arg(args, 2) + r * D * size
+                    out = arg(args, 0) + (n * R + r) * 4
+                    rows, tokens = min(DOTS, last - r), min(DOTS, N - n)
+                    if rows < DOTS or tokens < DOTS:
+                        for t in range(tokens):
+                            for i in range(rows):
+                                _dot(x + t * stride * 4, w + i * D * size, size, out + (t * R + i) * 4, D)
+                        continue
+                    wanted = soon if soon < stop else x
+                    soon += D // LANES * 64
+                    if size == 2:
+                        short_tile(x, stride * 4, w, D * 2, out, R * 4, wanted, D // LANES)
+                    else:
+                        dot_tile(x, stride * 4, w, D * 4, out, R * 4, wanted, D // LANES)
+                    if D % LANES:
+                        for t in range(DOTS):
+                            for i in range(DOTS):
+                                place = out + (t * R + i) * 4
+                                _rest(x + t * stride * 4, w + i * D * size, size, place, D - D % LANES, D)
+
+    kernel_of(kernel, name)
+
+
+for _name, _size in (("", 4), ("_bfloat16", 2)):
+    _linear_few("linear_few" + _name, _size)
+    _linear_rows("linear_rows" + _name, _size)
 
 
 @kernel_of

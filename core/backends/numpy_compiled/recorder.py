@@ -5,6 +5,7 @@ What no kernel does becomes a step that calls NumPy. `program.py` lays the resul
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 
 from ... import backend as contract
 from ...errors import ShapeError
+from ...host import BFLOAT16, element_type
 from ...quantized import CodebookArray
 from ..numpy import REFERENCE, NumpyBackend
 from .layouts import arranged, packed_blocks, panels, small_hadamard, wide_norms
@@ -22,7 +24,7 @@ from .recorded import AXES, MUCH, Recorded, Recording, broadcast_steps, is_float
 from .tiles import HAS_LOOKUP, PANEL, ROWS, TILE, WIDE
 
 FEW = 2 * TILE  # rows of activations below which the rows of a matrix are shared out instead
-SMALL = 1 << 18  # weights of a matrix below which a kernel beats a call of BLAS
+SMALL = 1 << 18  # weights of a matrix that are few enough to be kept a second time, in the order that is read fastest
 
 
 def _require(fit: bool, op: str, *arrays: Any) -> None:
@@ -90,7 +92,7 @@ class Recorder(NumpyBackend):
 
     def cast(self, x, dtype):
         x = self.now.of(x)
-        return x if x.dtype == np.dtype(dtype) else self._host("cast", x, dtype)
+        return x if x.dtype == element_type(dtype) else self._host("cast", x, dtype)
 
     def _host(self, op, *inputs):
         inputs = [self.now.of(x) if isinstance(x, np.ndarray | np.generic) else x for x in inputs]
@@ -136,6 +138,10 @@ class Recorder(NumpyBackend):
 
     def silu(self, x):
         return self._one("silu", super().silu, x)
+
+    def gelu(self, x, approximate=True):
+        derived = functools.partial(super().gelu, approximate=approximate)
+        return self._one("gelu", derived, x) if approximate else derived(x)
 
     def maximum(self, x, y):
         return self.element_by_element("maximum", np.maximum, x, y)
@@ -214,18 +220,18 @@ class Recorder(NumpyBackend):
         now = self.now
         x, indices = now.of(x), now.of(indices)
         axis %= x.ndim
-        if is_float(x) and indices.dtype == np.int32 and indices.view.flags.c_contiguous and x.size and indices.size:
-            if axis == 0 and x.view.flags.c_contiguous:
+        if indices.dtype == np.int32 and indices.view.flags.c_contiguous and x.size and indices.size:
+            if (is_float(x) or x.dtype == BFLOAT16) and axis == 0 and x.view.flags.c_contiguous:
                 out = now.new((*indices.shape, *x.shape[1:]))
-                D = x.size // x.shape[0]
-                return now.native("take", out, [x, indices], [out, x, indices, indices.size, D, x.shape[0]], out.size < MUCH)
+                args = [out, x, indices, indices.size, x.size // x.shape[0], x.shape[0]]
+                return now.native("take" if is_float(x) else "take_bfloat16", out, [x, indices], args, out.size < MUCH)
             joined = joined_axes(x.shape[:-1], [x.steps[:-1]], 1)
-            if axis == x.ndim - 1 and indices.ndim == 1 and x.steps[-1] == 1 and joined is not None:
+            if is_float(x) and axis == x.ndim - 1 and indices.ndim == 1 and x.steps[-1] == 1 and joined is not None:
                 out = now.new((*x.shape[:-1], indices.size))
                 ([N], [[stride]]) = joined
                 args = [out, x, indices, N, indices.size, stride, x.shape[-1]]
                 return now.native("gather", out, [x, indices], args, out.size < MUCH)
-        return now.host(f"take-{axis}", lambda x, i: np.take(x, i, axis), x, indices)
+        return now.host(f"take-{axis}", lambda x, i: REFERENCE.take(x, i, axis), x, indices)
 
     def write(self, buffer, rows, index):
         now = self.now
@@ -304,7 +310,7 @@ class Recorder(NumpyBackend):
                 ([N], [[a], [b]]) = joined
                 args = [out, x, y, N, P, M, D, a, *x.steps[-2:], b, *y.steps[-2:]]
                 return now.native("matmul", out, [x, y], args, N * P * M * D < MUCH)
-        return now.host("matmul", np.matmul, x, y)
+        return now.host("matmul", REFERENCE.matmul, x, y)
 
     def einsum(self, equation, *xs):
         return self.now.host(f"einsum-{equation}", lambda *xs: REFERENCE.einsum(equation, *xs), *map(self.now.of, xs))
@@ -321,23 +327,22 @@ class Recorder(NumpyBackend):
         x, weight = now.of(x), now.of(weight)
         R, D = weight.shape
         _require(x.shape[-1:] == (D,), "linear", x, weight)
-        known = weight.buffer.array is not None and weight.view.flags.c_contiguous
-        N = x.size // D
-        if not x.size or not is_float(x, weight) or not known or (N >= ROWS and R * D > SMALL):
-            flat = self.reshape(x, (-1, D))
-            y = now.host("linear", lambda x, w: x @ w.T, flat, weight)
-            y = self.reshape(y, (*x.shape[:-1], R))
-        elif N < ROWS:
-            x, N, stride = self._rows_of(x)
-            y = now.new((*x.shape[:-1], R))
-            now.native("linear_few", y, [x, weight], [y, x, weight, N, D, R, stride], N * R * D < MUCH)
-        else:
+        N, known = x.size // max(D, 1), weight.buffer.array is not None
+        fits = is_float(x) and (is_float(weight) or weight.dtype == BFLOAT16) and weight.view.flags.c_contiguous
+        if not fits or not x.size or not R:
+            y = now.host("linear", REFERENCE.linear, x, weight)
+        elif N >= ROWS and R * D <= SMALL and known and is_float(weight):
             x, N, stride = self._rows_of(x)
             laid = now.constant(arranged(weight.buffer.array, panels))
             wide = -(-R // PANEL) * PANEL
             y = now.new((*x.shape[:-1], wide))
             now.native("linear", y, [x, laid], [y, x, laid, N, D, wide, stride], N * R * D < MUCH)
             y = y[..., :R]
+        else:
+            x, N, stride = self._rows_of(x)
+            y = now.new((*x.shape[:-1], R))
+            kernel = ("linear_few" if N < ROWS else "linear_rows") + ("" if is_float(weight) else "_bfloat16")
+            now.native(kernel, y, [x, weight], [y, x, weight, N, D, R, stride], N * R * D < MUCH)
         return y if bias is None else y + bias
 
     def codebook_linear(self, x, weight, bias=None):

@@ -6,6 +6,8 @@ they take addresses, so their callers in `products.py` and `blocks.py` see to sh
 
 from __future__ import annotations
 
+import functools
+
 import llvmlite.binding
 from llvmlite import ir
 from numba import types
@@ -18,12 +20,29 @@ WIDE = LANES * BLOCKS  # rows of a packed matrix that one look-up tile covers
 TILE = 4  # tokens that share a vector of indices
 ROWS = 8  # rows of a product that a product tile covers
 PANEL = 2 * LANES  # and columns
+DOT_STEPS, FEW_STEPS = 4, 2  # vectors of a row that dot products of one token, and of DOTS tokens, take at a time
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 HAS_AVX512 = bool(_FEATURES.get("avx512f"))
+DOTS = 4 if HAS_AVX512 else 2  # rows on either side of a tile of dot products: what the registers hold
 HAS_LOOKUP = HAS_AVX512 or bool(_FEATURES.get("avx2"))  # tables can be looked up in registers
 
-_BYTES, _INTS, _FLOATS = (ir.VectorType(t, LANES) for t in (ir.IntType(8), ir.IntType(32), ir.FloatType()))
+_BYTES, _SHORTS, _INTS, _FLOATS = (ir.VectorType(t, LANES) for t in (*map(ir.IntType, (8, 16, 32)), ir.FloatType()))
+
+
+_ZERO = ir.Constant(_FLOATS, [0.0] * LANES)
+
+
+def _load(builder: ir.IRBuilder, address, kind):
+    """A vector from anywhere in memory."""
+    value = builder.load(builder.inttoptr(address, kind.as_pointer()))
+    value.align = 1
+    return value
+
+
+def _fma(builder: ir.IRBuilder):
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+    return cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
 
 
 def _lookup_tile(tokens: int):
@@ -42,15 +61,8 @@ def _lookup_tile(tokens: int):
             def at(address, offset):
                 return builder.add(address, offset if isinstance(offset, ir.Value) else ir.Constant(intp, offset))
 
-            def load(address, kind):
-                value = builder.load(builder.inttoptr(address, kind.as_pointer()))
-                value.align = 1
-                return value
-
-            zero = ir.Constant(_FLOATS, [0.0] * LANES)
-            fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_FLOATS, [_FLOATS] * 3), f"llvm.fma.v{LANES}f32"
-            )
+            load = functools.partial(_load, builder)
+            zero, fma = _ZERO, _fma(builder)
             ones = _everywhere(builder, one)
             fifteen, four = (ir.Constant(_INTS, [n] * LANES) for n in (15, 4))
             table_bytes = 4 * LANES
@@ -138,9 +150,7 @@ def _product_tile(rows: int, width: int = PANEL):
             a, a_row, a_step, b, b_row, c, c_row, count = args
             intp = a.type
             vectors = width // LANES
-            kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-            fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
-            zero = ir.Constant(_FLOATS, [0.0] * LANES)
+            zero, fma = _ZERO, _fma(builder)
             sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
             for row in sums:
                 for place in row:
@@ -173,6 +183,93 @@ def _product_tile(rows: int, width: int = PANEL):
     return product
 
 
+def _dot_tile(tokens: int, rows: int, steps: int, narrow: bool):
+    """The inner kernel of products with a matrix as it lies: dot products of `tokens` rows of x with `rows` of the matrix.
+
+    Arguments are addresses and byte strides: x and its rows, the matrix and its rows, the result and its rows; memory that will
+    be wanted soon, a line for every vector of a row; then how often `steps` vectors of each row are taken. A `narrow` matrix
+    is bfloat16, the upper halves of float32.
+    """
+
+    @intrinsic
+    def dots(typingctx, x, x_row, w, w_row, out, out_row, soon, count):
+        def build(context, builder: ir.IRBuilder, signature, args):
+            x, x_row, w, w_row, out, out_row, soon, count = args
+            intp, size = x.type, 2 if narrow else 4
+            fma, prefetch = _fma(builder), _prefetch(builder)
+            sixteen = ir.Constant(_INTS, [16] * LANES)
+            sums = [
+                [[cgutils.alloca_once_value(builder, _ZERO) for _ in range(steps)] for _ in range(rows)] for _ in range(tokens)
+            ]
+            places = [place for each in sums for row in each for place in row]
+            for place in places:
+                builder.store(_ZERO, place)
+            xs, ws = [x], [w]
+            while len(xs) < tokens:
+                xs.append(builder.add(xs[-1], x_row))
+            while len(ws) < rows:
+                ws.append(builder.add(ws[-1], w_row))
+            with cgutils.for_range(builder, count, intp=intp) as loop:
+                for step in range(steps):
+                    number = builder.add(builder.mul(loop.index, ir.Constant(intp, steps)), ir.Constant(intp, step))
+                    at_x = builder.mul(number, ir.Constant(intp, 4 * LANES))
+                    at_w = builder.mul(number, ir.Constant(intp, size * LANES))
+                    if rows > 1:  # one row after the other is what processors foresee by themselves
+                        prefetch(builder.add(soon, builder.mul(number, ir.Constant(intp, 64))))
+                    weights = []
+                    for row in ws:
+                        if narrow:
+                            wide = builder.zext(_load(builder, builder.add(row, at_w), _SHORTS), _INTS)
+                            weights.append(builder.bitcast(builder.shl(wide, sixteen), _FLOATS))
+                        else:
+                            weights.append(_load(builder, builder.add(row, at_w), _FLOATS))
+                    for token, each in zip(xs, sums):
+                        part = _load(builder, builder.add(token, at_x), _FLOATS)
+                        for weight, row in zip(weights, each):
+                            builder.store(builder.call(fma, [part, weight, builder.load(row[step])]), row[step])
+            totals = []
+            for each in sums:
+                for row in each:
+                    total = builder.load(row[0])
+                    for place in row[1:]:
+                        total = builder.fadd(total, builder.load(place))
+                    totals.append(total)
+            totals = _across(builder, totals)
+            for t in range(tokens):
+                for r in range(rows):
+                    value = builder.extract_element(totals, ir.Constant(ir.IntType(32), t * rows + r))
+                    place = builder.add(out, ir.Constant(intp, 4 * r))
+                    builder.store(value, builder.inttoptr(place, ir.FloatType().as_pointer()))
+                out = builder.add(out, out_row)
+            return context.get_dummy_value()
+
+        return types.void(*(types.intp,) * 8), build
+
+    return dots
+
+
+def _across(builder: ir.IRBuilder, vectors: list):
+    """The sum of each of up to LANES vectors, in one vector; neighbours are added until one is left."""
+    vectors = vectors + [_ZERO] * ((1 << (len(vectors) - 1).bit_length()) - len(vectors))
+    even, odd = (ir.Constant(_INTS, list(range(first, 2 * LANES, 2))) for first in (0, 1))
+    for _ in range(LANES.bit_length() - 1):
+        pairs = list(zip(vectors[::2], vectors[1::2])) or [(vectors[0], vectors[0])]
+        vectors = [builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd)) for a, b in pairs]
+    return vectors[0]
+
+
+def _prefetch(builder: ir.IRBuilder):
+    """A function that asks for the line of the cache at an address; addresses where nothing lies do no harm."""
+    byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    read, near, data = (ir.Constant(i32, n) for n in (0, 2, 1))
+    return lambda address: builder.call(function, [builder.inttoptr(address, byte), read, near, data])
+
+
 lookup_1, lookup_tile = _lookup_tile(1), _lookup_tile(TILE)
 product_1, product_tile = _product_tile(1), _product_tile(ROWS)
 product_narrow = _product_tile(ROWS, LANES)
+_SHAPES = ((1, 1, DOT_STEPS), (DOTS, 1, FEW_STEPS), (DOTS, DOTS, 1))
+dot_1, dot_few, dot_tile = (_dot_tile(*shape, False) for shape in _SHAPES)
+short_1, short_few, short_tile = (_dot_tile(*shape, True) for shape in _SHAPES)

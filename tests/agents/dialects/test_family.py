@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 from ferrule.agents.agent import Agent
-from ferrule.agents.dialects import get_dialect
+from ferrule.agents.dialects import dialect_of, get_dialect
 from ferrule.agents.dialects.family import FamilyDialect
 from ferrule.agents.dialects.turn import Turn
 from ferrule.agents.errors import AgentError, ParseError, SchemaError
+from ferrule.agents.notation import BARE
 from ferrule.agents.scripted import ScriptedStream, ScriptedToken
 from ferrule.models.constraint import Grammars
 from ferrule.tools.call import ToolCall, ToolResult
 from ferrule.tools.tool import Tool
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-DIALECTS = ["hermes", "llama3", "mistral", "gemma3_json", "plain"]
+DIALECTS = ["hermes", "llama3", "mistral", "gemma3_json", "gemma3_python", "functiongemma", "gemma4", "plain"]
+MARKED = {"functiongemma": "<escape>", "gemma4": '<|"|>'}
 each_dialect = pytest.mark.parametrize("name", DIALECTS)
 
 
@@ -34,13 +36,15 @@ class ByteTokenizer:
 
     bos_id = None
 
-    def __init__(self, markers: Sequence[str], end: str = "<end-of-bytes>") -> None:
-        self.markers = {marker: 256 + i for i, marker in enumerate(dict.fromkeys([*markers, end]))}
+    def __init__(self, markers: Sequence[str], ends: Sequence[str] = ()) -> None:
+        ends = [end for end in ends if end] or ["<end-of-bytes>"]
+        self.markers = {marker: 256 + i for i, marker in enumerate(dict.fromkeys([*markers, *ends]))}
         self.texts = {number: marker for marker, number in self.markers.items()}
         self.vocab_size = 256 + len(self.markers)
         self.special_ids = frozenset(self.texts)
-        self.eos_ids = (self.markers[end],)
-        self._cut = re.compile("(" + "|".join(map(re.escape, self.markers)) + ")")
+        self.eos_ids = tuple(self.markers[end] for end in ends)
+        longest_first = sorted(self.markers, key=len, reverse=True)
+        self._cut = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
 
     def encode(self, text: str, *, markers: bool = True) -> list[int]:
         parts = self._cut.split(text) if markers else [text]
@@ -57,17 +61,20 @@ class ByteTokenizer:
 
 
 class Setting:
-    """A dialect with a tokenizer: with its markers as tokens, with the end of turns as its own end too, or without any."""
+    """A dialect with a tokenizer: with its markers as tokens, with the ends of turns as its own ends too, or without any.
+
+    `end` and `calls_end` are what the grammar asks for at the end of prose and of calls.
+    """
 
     def __init__(self, name: str, kind: str) -> None:
-        markers, end = get_dialect(name).markers, get_dialect(name).turn_end
-        self.end = [256 + markers.index(end)] if end and kind == "tokens" else []
-        if kind == "text":
-            self.tokenizer = ByteTokenizer([])
-        else:
-            self.tokenizer = ByteTokenizer(markers, end) if kind == "eos" and end else ByteTokenizer(markers)
+        plain = get_dialect(name)
+        ends = (plain.turn_end, plain.calls_end)
+        self.tokenizer = ByteTokenizer([] if kind == "text" else plain.markers, ends if kind == "eos" else ())
         self.dialect: FamilyDialect = get_dialect(name, self.tokenizer)
         self.grammars = Grammars(self.tokenizer, keep=4)
+        named = kind == "tokens" and bool(plain.turn_end)
+        self.end = self.tokens(plain.turn_end) if named else []
+        self.calls_end = self.tokens(plain.calls_end or plain.turn_end) if named else []
 
     def tokens(self, layout: str) -> list[int]:
         return self.tokenizer.encode(layout)
@@ -81,15 +88,22 @@ class Setting:
             constraint.commit(token)
         return constraint.is_accepting
 
-    def call_tokens(self, calls: Sequence[ToolCall], tools: Sequence[Tool] = ()) -> list[int]:
+    def call_tokens(self, calls: Sequence[ToolCall]) -> list[int]:
         """Calls as the model writes them: structure in marker tokens, values in ordinary ones."""
-        dialect, plain = self.dialect, self.tokenizer
+        dialect, markers = self.dialect, self.dialect._markers
         if not calls:
-            return plain.encode(dialect.empty or "", markers=False)
+            return self.tokenizer.encode(dialect.empty or "", markers=False)
         tokens = self.tokens(dialect.opening)
         for i, call in enumerate(calls):
             tokens += self.tokens(dialect.between) if i else []
-            tokens += plain.encode(dialect.write_call(call, tools) + dialect.closing_of(i), markers=False)
+            # Marker tokens are spelt by their stand-ins, which no text has in it.
+            written = dialect.write_call(call, markers.spelt) + dialect.closing_of(i)
+            for part in re.split("([\udc00-\udcff])", written):
+                tokens += (
+                    self.tokens(markers.shown(part))
+                    if len(part) == 1 and part >= "\udc00" and part <= "\udcff"
+                    else (self.tokenizer.encode(part, markers=False))
+                )
         return tokens + self.tokens(dialect.ending)
 
 
@@ -106,16 +120,16 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 NASTY = ["123", "-1.5", "true", "null", "{", "}", "}]", '"', "\\", "\\n", "a.b", "", " ", "\n\t", "'", ",", ":", "東京 😀"]
 NASTY += ["<tool_call>", "</tool_call>", "\n</tool_call>\n", "<|im_end|>", "[TOOL_CALLS]", "]", "; ", "<|eot_id|>"]
-NASTY += ["<escape>", "<end_function_call>", "</s>", "[/INST]", "<think>", "&lt;", "\\u003c", "%s", "\u2028", "é", "\x85"]
+NASTY += ["<escape>", "<end_function_call>", '<|"|>', "<tool_call|>", "<|tool_response>", "True", "None", "**{", ")", "a=1"]
+NASTY += ["<start_function_response>", "</s>", "[/INST]", "<think>", "&lt;", "\\u003c", "%s", "\u2028", "é", "\x85"]
 # What the grammars write: no control characters but those with a short escape, no half characters.
 _character = st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32)), "\x7f"])
 _text = st.text(_character | st.sampled_from("\b\f\n\r\t"), max_size=5)
 texts = st.lists(st.sampled_from(NASTY) | _text, max_size=3).map("".join)
-_name = st.sampled_from(["a", "b.c", "x-y", "列", "é", 'q"', "{}", "_", "7", "<", ":", "maxItems"])
+_name = st.sampled_from(["a", "b.c", "x-y", "列", "é", 'q"', "{}", "_", "7", "<", ":", "maxItems", "from", " ", "true", "'"])
 names = st.lists(_name, min_size=1, max_size=2).map("".join)
 integers = st.integers(-(10**15) + 1, 10**15 - 1)
 numbers = integers | st.integers(-(10**9), 10**9).map(lambda n: n / 1000) | st.sampled_from([1e22, 1.5e-7, -0.0, 6.02e23, 0.1])
-bare_names = names.filter(lambda name: '"' not in name)  # names that are not declared are written without escapes
 scalars = texts | integers | numbers | st.booleans() | st.none()
 
 
@@ -123,7 +137,7 @@ def _anything(depth: int) -> st.SearchStrategy[Any]:
     if not depth:
         return scalars
     inner = _anything(depth - 1)
-    return scalars | st.lists(inner, max_size=2) | st.dictionaries(bare_names, inner, max_size=2)
+    return scalars | st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=2)
 
 
 @st.composite
@@ -174,7 +188,7 @@ def schemas(draw: st.DrawFn, depth: int = 2) -> tuple[Any, st.SearchStrategy[Any
             return schema, st.tuples(*(values for _, values in pairs)).map(list)
         case "map":
             item, values = draw(schemas(depth - 1))
-            return {"type": "object", "additionalProperties": item}, st.dictionaries(bare_names, values, max_size=3)
+            return {"type": "object", "additionalProperties": item}, st.dictionaries(names, values, max_size=3)
         case "anyOf":
             pairs = draw(st.lists(schemas(depth - 1), min_size=1, max_size=2))
             return {"anyOf": [s for s, _ in pairs]}, st.one_of([values for _, values in pairs])
@@ -224,20 +238,35 @@ def tools_and_calls(draw: st.DrawFn) -> tuple[list[Tool], list[ToolCall]]:
     return tools, [ToolCall(name, draw(arguments[name])) for name in called]
 
 
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for item in inside for text in _texts(item)]
+
+
+def holds(quote: str | None, *values: Any) -> bool:
+    """Whether a string in the values holds what ends strings in a dialect."""
+    return quote is not None and any(quote in text for text in _texts(list(values)))
+
+
 def round_trip(name: str, kind: str, tools: list[Tool], calls: list[ToolCall]) -> None:
     for call in calls:
         next(tool for tool in tools if tool.name == call.name).validate(call.arguments)
     setting = SETTINGS[name, kind]
     dialect, tokenizer = setting.dialect, setting.tokenizer
-    tokens = setting.call_tokens(calls, tools)
-    assert setting.follows(dialect.grammar(tools), tokens + setting.end)
-    written = dialect.render_calls(calls, tools)
+    tokens = setting.call_tokens(calls)
+    assert setting.follows(dialect.grammar(tools), tokens + setting.calls_end)
+    written = dialect.render_calls(calls)
     assert tokenizer.decode(tokens) == written
-    for turn in (
+    turns = [
         dialect.parse_tokens(tokens, tokenizer.decode, tools),
         dialect.parse_tokens([*tokens, *dialect.closing(tokens)], tokenizer.decode, tools),
-        dialect.parse(written, tools),
-    ):
+    ]
+    if not holds(MARKED.get(name), *(call.arguments for call in calls)):
+        turns.append(dialect.parse(written, tools))
+        turns.append(dialect.parse(dialect.render_turn(Turn(None, tuple(calls))), tools))
+    for turn in turns:
         assert (turn.reasoning, turn.text) == (None, "")
         # As text, which tells 1 from 1.0 and True, and keeps the order of the keys.
         assert [json.dumps([call.name, call.arguments]) for call in turn.calls] == [
@@ -251,6 +280,8 @@ HARD = [
     {"x": {"y": [{"z": "}]"}, []], "e": {}}},
     {"x": "\n</tool_call>\n<tool_call>\n", "n": "null"},
     {"x": 123, "y": 1.5, "z": None, "b": True, "s": "</tool_call>; [TOOL_CALLS]<|im_end|>"},
+    {"x": "<escape", "y": '<|"|', "z": "<end_function_call><tool_call|><start_function_response>"},
+    {"x": "'a'", "y": "f(a=1)])", "z": [[{"True": False}, {"a": "None"}]]},
 ]
 
 
@@ -267,19 +298,35 @@ def test_hard_arguments_read_back_equal(name, kind, arguments):
 relaxed = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 
 
+def random_round_trip(name: str, data: st.DataObject) -> None:
+    tools, calls = data.draw(tools_and_calls())
+    kind = data.draw(st.sampled_from(KINDS))
+    # Without tokens, what ends a string cannot be in it.
+    assume(kind != "text" or not holds(MARKED.get(name), *(t.parameters for t in tools), *(c.arguments for c in calls)))
+    round_trip(name, kind, tools, calls)
+
+
 @each_dialect
 @settings(max_examples=200, deadline=None, suppress_health_check=relaxed)
-@given(drawn=tools_and_calls(), kind=st.sampled_from(KINDS))
-def test_200_round_trips(name, drawn, kind):
-    round_trip(name, kind, *drawn)
+@given(data=st.data())
+def test_200_round_trips(name, data):
+    random_round_trip(name, data)
 
 
 @pytest.mark.slow
 @each_dialect
 @settings(max_examples=5000, deadline=None, suppress_health_check=relaxed)
-@given(drawn=tools_and_calls(), kind=st.sampled_from(KINDS))
-def test_5000_round_trips(name, drawn, kind):
-    round_trip(name, kind, *drawn)
+@given(data=st.data())
+def test_5000_round_trips(name, data):
+    random_round_trip(name, data)
+
+
+def test_an_alternative_may_begin_as_another():
+    value = {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": False}
+    tool = Tool("f", "", {"type": "object", "properties": {"v": {"anyOf": [value, {"const": {"a": ""}}, {"const": ["a"]}]}}})
+    for name in DIALECTS:
+        for found in ({"a": None}, {"a": ""}, {}, ["a"]):
+            round_trip(name, "tokens", [tool], [ToolCall("f", {"v": found})])
 
 
 # ---- what the grammar leaves open -----------------------------------------------------------------------------------
@@ -310,7 +357,7 @@ def test_prose(name, kind):
             grammar = dialect.grammar([WEATHER], after_results=after_results, allow_empty=allow_empty)
             possible = after_results or (allow_empty and dialect.empty is None)
             assert setting.follows(grammar, prose + setting.end) == possible
-            assert setting.follows(grammar, setting.call_tokens([CALL]) + setting.end)
+            assert setting.follows(grammar, setting.call_tokens([CALL]) + setting.calls_end)
     assert dialect.parse_tokens([*prose, *setting.end], setting.tokenizer.decode) == Turn(
         None, (), setting.tokenizer.decode(prose)
     )
@@ -339,12 +386,12 @@ def test_only_valid_calls_of_known_tools(name, kind):
     setting = SETTINGS[name, kind]
     grammar = setting.dialect.grammar([WEATHER])
     for call in (ToolCall("get", {"city": "x"}), ToolCall("get_weather", {}), ToolCall("get_weather", {"city": 1})):
-        assert not setting.follows(grammar, setting.call_tokens([call]) + setting.end)
+        assert not setting.follows(grammar, setting.call_tokens([call]) + setting.calls_end)
     one = setting.dialect.grammar([WEATHER], parallel=False)
-    assert setting.follows(grammar, setting.call_tokens([CALL] * 16) + setting.end)
-    assert not setting.follows(grammar, setting.call_tokens([CALL] * 17) + setting.end)
-    assert setting.follows(one, setting.call_tokens([CALL]) + setting.end)
-    assert not setting.follows(one, setting.call_tokens([CALL] * 2) + setting.end)
+    assert setting.follows(grammar, setting.call_tokens([CALL] * 16) + setting.calls_end)
+    assert not setting.follows(grammar, setting.call_tokens([CALL] * 17) + setting.calls_end)
+    assert setting.follows(one, setting.call_tokens([CALL]) + setting.calls_end)
+    assert not setting.follows(one, setting.call_tokens([CALL] * 2) + setting.calls_end)
     without = setting.dialect.grammar([])
     words = setting.dialect.empty or "No tool fits."
     assert setting.follows(without, setting.tokenizer.encode(words) + setting.end)
@@ -389,20 +436,22 @@ def test_text_from_outside_holds_no_markers(name, data):
         prompt = dialect.render_prefix(text or "x", [tool]) + dialect.render_user(text) + dialect.render_results(result)
         return [i for i in setting.tokenizer.encode(prompt + dialect.render_user(text, first=False)) if i in special]
 
-    hostile = data.draw(_pieces(name))
-    assert markers(hostile, hostile, {hostile: [hostile]}) == markers("x", "x", "x")
+    hostile = data.draw(_pieces(name)) or "x"
+    # A name that is no bare one stands in quotes, which are markers in some dialects.
+    key = "x" if re.fullmatch(BARE, dialect._markers.plain(hostile)) else ":"
+    assert markers(hostile, hostile, {hostile: [hostile]}) == markers("x", "x", {key: ["x"]})
 
 
 @each_dialect
 def test_json_from_outside_loses_nothing(name):
     markers = SETTINGS[name, "tokens"].dialect._markers
     for text in (*get_dialect(name).markers, "<end-of-bytes>", "<b>[1]</b>"):
-        for spaced in (True, False):
-            assert json.loads(markers.json({text: text}, spaced=spaced)) == {text: text}
+        for indent in (None, 4):
+            assert json.loads(markers.json({text: text}, indent=indent)) == {text: text}
     assert markers.plain("<b>[1]</b>") == "<b>[1]</b>"
 
 
-@pytest.mark.parametrize("name", ["hermes", "mistral"])
+@pytest.mark.parametrize("name", ["hermes", "mistral", "functiongemma", "gemma4"])
 def test_a_call_spelt_out_in_text_is_no_call(name):
     setting = SETTINGS[name, "tokens"]
     dialect, tokenizer = setting.dialect, setting.tokenizer
@@ -426,7 +475,23 @@ def test_any_text_gives_a_turn_or_a_parse_error(name, data, truncated, kind):
     call = dialect.render_calls([CALL])
     cuts = [call[: data.draw(st.integers(0, len(call)))], call, dialect.opening, dialect.between, dialect.ending]
     cuts += ['{"name": "get_weather", ', '"arguments": {"city": "x", "tags": [1e999, 1e999]}}', "NaN", "{}", dialect.turn_end]
-    cuts += ["[" * 5000, "1" * 5000]
+    cuts += [
+        "[" * 5000,
+        "1" * 5000,
+        "{a:" * 300,
+        dialect.quote,
+        "call:",
+        "call:f{",
+        "a:",
+        ",",
+        "}",
+        "[f(",
+        "a=",
+        "**{",
+        ")",
+        '"a":',
+    ]
+    cuts += ["'", "\\", "\\ud800", "\\U00110000", "\\xZ", "True", "-", "1e999", "]", "call:f{a:" + "[" * 70]
     cuts += ["<think>", "</think>", "\udc00", "\udc01"]
     text = "".join(data.draw(st.lists(st.sampled_from(cuts) | st.text(max_size=4), max_size=5)))
     ids = tokenizer.encode(text.encode("utf-8", "replace").decode())
@@ -461,12 +526,18 @@ def test_a_turn_that_was_cut_off_is_closed(name):
     setting = SETTINGS[name, "tokens"]
     dialect = setting.dialect
     whole = setting.call_tokens([CALL])
-    end = setting.tokens(dialect.turn_end)
+    end = setting.tokens(dialect.calls_end or dialect.turn_end)
     assert dialect.closing(whole) == end
     assert dialect.closing(whole + end) == ([] if end else dialect.closing(whole))
+    prose = setting.tokenizer.encode("It's 27 °C.")
+    assert dialect.closing(prose) == setting.tokens(dialect.turn_end)
     if name == "hermes":
         assert dialect.closing(whole[:9]) == setting.tokens("</tool_call><|im_end|>")
         assert dialect.closing(setting.tokens("<think>a")) == setting.tokens("</think><|im_end|>")
+    elif name in MARKED:
+        assert dialect.closing(whole[:9]) == setting.tokens(dialect.ending + dialect.calls_end)
+        inside = whole.index(setting.tokenizer.id_of(dialect.quote)) + 2
+        assert dialect.closing(whole[:inside]) == setting.tokens(dialect.quote + dialect.ending + dialect.calls_end)
     else:
         assert dialect.closing(whole[:9]) == end
 
@@ -491,14 +562,40 @@ def test_reasoning():
     setting = SETTINGS["hermes", "tokens"]
     dialect, tokenizer = setting.dialect, setting.tokenizer
     thought = tokenizer.encode("<think>\nWhere? </tool>\n</think>\n\n")
-    tokens = [*thought, *setting.call_tokens([CALL]), *setting.end]
+    tokens = [*thought, *setting.call_tokens([CALL]), *setting.calls_end]
     assert setting.follows(dialect.grammar([WEATHER]), tokens)
     assert not setting.follows(dialect.grammar([WEATHER], max_reasoning=5), tokens)
     assert dialect.parse_tokens(tokens, tokenizer.decode) == Turn("Where? </tool>", (CALL,))
     none = dialect.grammar([WEATHER], max_reasoning=0)
-    assert setting.follows(none, [*tokenizer.encode("<think>\n\n</think>\n\n"), *setting.call_tokens([CALL]), *setting.end])
+    assert setting.follows(
+        none, [*tokenizer.encode("<think>\n\n</think>\n\n"), *setting.call_tokens([CALL]), *setting.calls_end]
+    )
     with pytest.raises(ParseError, match="does not end"):
         dialect.parse_tokens(thought[:9], tokenizer.decode)
+
+
+def test_gemma_4_may_think_before_calls_and_before_answers():
+    setting = SETTINGS["gemma4", "tokens"]
+    gemma, tokenizer = setting.dialect, setting.tokenizer
+    tool, call = Tool("f", ""), ToolCall("f", {})
+    thought = tokenizer.encode("<|channel>thought\nWhere?\n<channel|>")
+    empty = tokenizer.encode("<|channel>thought\n<channel|>")
+    grammar = gemma.grammar([tool], after_results=True)
+    for reasoning, found in ((thought, "Where?"), (empty, None), ([], None)):
+        calls = [*reasoning, *setting.call_tokens([call]), *setting.calls_end]
+        assert setting.follows(grammar, calls)
+        assert gemma.parse_tokens(calls, tokenizer.decode) == Turn(found, (call,))
+        prose = [*reasoning, *tokenizer.encode("There."), *setting.end]
+        assert setting.follows(grammar, prose)
+        assert gemma.parse_tokens(prose, tokenizer.decode) == Turn(found, (), "There.")
+        assert gemma.closing(calls) == gemma.closing(prose) == []
+    without = gemma.grammar([tool], max_reasoning=0)
+    assert setting.follows(without, [*empty, *setting.call_tokens([call]), *setting.calls_end])
+    assert not setting.follows(without, [*thought, *setting.call_tokens([call]), *setting.calls_end])
+    assert gemma.closing(thought[:9]) == tokenizer.encode("<channel|><turn|>")
+    assert gemma.render_turn(Turn("Where?", (call,))) == (
+        "<|channel>thought\nWhere?<channel|><|tool_call>call:f{}<tool_call|><|tool_response>"
+    )
 
 
 class TurnsOfTokens:
@@ -528,7 +625,7 @@ def test_an_agent_runs_on_it(name, kind):
     setting = SETTINGS[name, kind]
     weather = Tool("get_weather", "Weather in a city.", WEATHER.parameters, lambda city, tags=(): {"city": city, "degrees": 27})
     calls = [CALL, ToolCall("get_weather", {"city": "Oslo"})]
-    written = [setting.call_tokens(calls) + setting.end, setting.tokenizer.encode("It's 27 °C in both.") + setting.end]
+    written = [setting.call_tokens(calls) + setting.calls_end, setting.tokenizer.encode("It's 27 °C in both.") + setting.end]
     model = TurnsOfTokens(setting, written)
     run = Agent(model, [weather]).run("what's it like in Lagos and Oslo?")
     assert run.answer == "It's 27 °C in both."
@@ -536,9 +633,16 @@ def test_an_agent_runs_on_it(name, kind):
     first, second = model.prompts
     assert second[: len(first) + len(written[0])] == first + written[0]
     told = setting.tokenizer.decode(second[len(first) + len(written[0]) :])
-    assert told.startswith(("" if setting.end else get_dialect(name).turn_end) + get_dialect(name).render_results([])[:1])
-    assert '{"city":"Lagos","degrees":27}' in told
-    assert '{"city":"Oslo","degrees":27}' in told
+    dialect = setting.dialect
+    results = [ToolResult(call, True, {"city": call.arguments["city"], "degrees": 27}) for call in calls]
+    assert told == ("" if setting.calls_end else dialect.calls_end or dialect.turn_end) + dialect.render_results(results)
+    assert told.count("27") == 2
+
+
+def test_a_dialect_is_told_by_the_tokenizer():
+    for name in DIALECTS:
+        assert dialect_of(SETTINGS[name, "tokens"].tokenizer, "x") == (name if name in MARKED else "x")
+        assert dialect_of(SETTINGS[name, "text"].tokenizer, "x") == "x"
 
 
 def test_a_dialect_that_is_not_there():

@@ -18,6 +18,6 @@ def test_prompt():
 
 
 def test_calls_and_results():
-    assert dialect.render_calls([CALL, CALL]).splitlines() == ['{"name": "a.b", "parameters": {"x":1}}'] * 2
+    assert dialect.render_calls([CALL, CALL]).splitlines() == ['{"name": "a.b", "parameters": {"x": 1}}'] * 2
     results = dialect.render_results([ToolResult(CALL, True, 27)])
     assert results == "\n<start_of_turn>user\nThe functions returned: [27]" + MODEL

@@ -21,9 +21,9 @@ def test_prompt():
 
 
 def test_calls_and_results():
-    block = '<tool_call>\n{"name": "a.b", "arguments": {"x":1}}\n</tool_call>'
+    block = '<tool_call>\n{"name": "a.b", "arguments": {"x": 1}}\n</tool_call>'
     assert dialect.render_calls([CALL, CALL]) == f"{block}\n{block}"
     assert dialect.render_results([ToolResult(CALL, True, {"t": "°"}), ToolResult(CALL, False, error="no")]) == (
-        '\n<|im_start|>user\n<tool_response>\n{"t":"°"}\n</tool_response>\n<tool_response>\n{"error":"no"}\n</tool_response>'
+        '\n<|im_start|>user\n<tool_response>\n{"t": "°"}\n</tool_response>\n<tool_response>\n{"error": "no"}\n</tool_response>'
         "<|im_end|>\n<|im_start|>assistant\n"
     )

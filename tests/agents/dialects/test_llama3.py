@@ -12,13 +12,14 @@ ASSISTANT = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
 def test_prompt():
     tool = Tool("a.b", "Does it.", {"type": "object", "properties": {}})
     prompt = dialect.render_prefix("Be brief.", [tool]) + dialect.render_user("hi")
-    opening = "<|start_header_id|>system<|end_header_id|>\n\nEnvironment: ipython\n\nBe brief.<|eot_id|>"
+    facts = "Environment: ipython\nCutting Knowledge Date: December 2023\n\n"
+    opening = f"<|start_header_id|>system<|end_header_id|>\n\n{facts}Be brief.<|eot_id|>"
     assert prompt.startswith(opening + "<|start_header_id|>user<|end_header_id|>\n\nGiven the following functions")
-    assert prompt.endswith('"parameters": {"type": "object", "properties": {}}}}\n\nhi' + ASSISTANT)
+    assert prompt.endswith('            "properties": {}\n        }\n    }\n}\n\nhi' + ASSISTANT)
     assert dialect.render_user("hi", first=False) == "<|start_header_id|>user<|end_header_id|>\n\nhi" + ASSISTANT
 
 
 def test_calls_and_results():
-    assert dialect.render_calls([CALL]) == '{"name": "a.b", "parameters": {"x":1}}'
+    assert dialect.render_calls([CALL]) == '{"name": "a.b", "parameters": {"x": 1}}'
     results = dialect.render_results([ToolResult(CALL, True, 27)])
     assert results == "<|start_header_id|>ipython<|end_header_id|>\n\n27" + ASSISTANT

@@ -19,13 +19,13 @@ def test_prompt():
 
 def test_calls_are_numbered_and_results_name_them():
     written = dialect.render_calls([CALL, CALL])
-    one = '{"name": "a.b", "arguments": {"x":1}, "id": "call00001"}'
+    one = '{"name": "a.b", "arguments": {"x": 1}, "id": "call00001"}'
     assert written == f"[TOOL_CALLS][{one}, {one.replace('00001', '00002')}]"
     calls = dialect.parse(written + "</s>").calls
     assert [call.id for call in calls] == ["call00001", "call00002"]
     assert dialect.render_results([ToolResult(calls[1], True, 27), ToolResult(calls[0], False, error="no")]) == (
-        '[TOOL_RESULTS]{"content":27,"call_id":"call00002"}[/TOOL_RESULTS]'
-        '[TOOL_RESULTS]{"content":{"error":"no"},"call_id":"call00001"}[/TOOL_RESULTS]'
+        '[TOOL_RESULTS]{"content": 27, "call_id": "call00002"}[/TOOL_RESULTS]'
+        '[TOOL_RESULTS]{"content": {"error": "no"}, "call_id": "call00001"}[/TOOL_RESULTS]'
     )
     # without ids, or with one twice, by position
     for call in (CALL, calls[1]):

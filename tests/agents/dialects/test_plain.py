@@ -17,6 +17,6 @@ def test_prompt():
 
 
 def test_calls_and_results():
-    assert dialect.render_calls([CALL]) == '[{"name": "a.b", "arguments": {"x":1}}]'
+    assert dialect.render_calls([CALL]) == '[{"name": "a.b", "arguments": {"x": 1}}]'
     assert dialect.parse('[{"name":"a.b","arguments":{"x":1}}]').calls == (CALL,)
     assert dialect.render_results([ToolResult(CALL, True, 27)]) == "\n\nResults: [27]\n\nAssistant: "

@@ -47,12 +47,10 @@ def test_reverse(backend: Backend, tied: bool, soft_cap: float | None) -> None:
 
 @pytest.mark.parametrize(("dtype", "precision"), [("float16", 2e-3), ("bfloat16", 2e-2)])
 def test_reverse_dtype(backend: Backend, dtype: str, precision: float) -> None:
-    """The product, and so the logits, are of that type; the look-up is not."""
-    if backend.name == "numpy" and dtype == "bfloat16":
-        pytest.skip("NumPy has no bfloat16")
+    """The product, and so the logits, are of that type (NumPy's, with bfloat16, of float32); the look-up is not."""
     layer = initialize(layers.ReversibleEmbedding(11, 6, reverse_dtype=dtype), 0, backend)
     logits = layer(backend.asarray(HIDDEN), reverse=True)
-    assert dtype in str(logits.dtype)
+    assert ("float32" if backend.name == "numpy" and dtype == "bfloat16" else dtype) in str(logits.dtype)
     expected = HIDDEN.astype(np.float64) @ ops.to_numpy(layer.weight).T
     np.testing.assert_allclose(ops.to_numpy(logits), expected, atol=precision * np.abs(expected).max())
     assert "float32" in str(layer(backend.asarray(IDS)).dtype)

@@ -62,7 +62,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ScriptedModel]:
 
     def write(*turns: object, **options: object) -> ScriptedModel:
         model = ScriptedModel.from_calls(turns, **options)
-        monkeypatch.setattr(importlib.import_module("ferrule.hub.cli.run"), "from_preset", lambda name, backend: model)
+        for command in ("run", "logs"):
+            module = importlib.import_module(f"ferrule.hub.cli.{command}")
+            monkeypatch.setattr(module, "from_preset", lambda name, backend: model)
         return model
 
     return write

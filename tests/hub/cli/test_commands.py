@@ -8,7 +8,6 @@ import math
 import pytest
 from ferrule.hub.evaluation import ALL_CATEGORIES
 from ferrule.hub.parity import Parity
-from ferrule.presets import get_preset, list_presets
 
 
 @pytest.fixture
@@ -31,29 +30,7 @@ SAME = Parity("numpy", 0.0, 0.0, 96, 96, 0.7, 3.0)
 OTHER = Parity("torch", 1.4e-4, 9e-7, 95, 96, 0.9, 4.0)
 
 
-def test_presets_for_people(ferrule):
-    result = ferrule("presets")
-    assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert lines[0].split()[:3] == ["name", "parameters", "download"]
-    assert any(line.split()[:4] == ["needle_3", "121M", "35", "MB"] for line in lines)
-
-
-def test_presets_for_machines(ferrule):
-    documents = json.loads(ferrule("presets", "--json").stdout)
-    assert [document["name"] for document in documents] == [preset.name for preset in list_presets()]
-
-
-def test_one_preset(ferrule):
-    document = json.loads(ferrule("presets", "needle_3", "--json").stdout)
-    preset = get_preset("needle_3")
-    assert (document["sha256"], document["size"], document["license"]) == (preset.file.sha256, preset.file.size, "Apache-2.0")
-    assert [set(source) for source in document["sources"]] == [{"package", "version", "path", "extra"}, {"repo", "path"}]
-    assert preset.file.sha256 in ferrule("presets", "needle_3").stdout
-
-
-def test_unknown_presets(refused):
-    assert "did you mean 'needle_3'?" in refused("presets", "needle")
+def test_an_unknown_preset(refused):
     assert "did you mean 'needle_3'?" in refused("parity", "needle", "-b", "numpy")
 
 
@@ -99,7 +76,6 @@ def test_parity_of_missing_weights(refused):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["presets", ""], "a text is expected, received ''"),
         (["parity", " "], "a text is expected, received ' '"),
         (["parity", "--tokens", "0"], "a whole number from 1 is expected, received '0'"),
         (["parity", "--tolerance", "nan"], "a number from 0 is expected, received 'nan'"),

@@ -226,9 +226,9 @@ def test_tools_that_fail(ferrule, script, name, line):
         ("untyped.py", "def f(x):\n    return x\n", "untyped.py"),
         ("empty.py", "", "no tools found"),
         ("broken.json", "[{]", "not JSON"),
-        ("tools.txt", "x", "this version takes a .py file"),
+        ("tools.txt", "x", "tools are a .py file of functions"),
         (".", None, "is a folder"),
-        ("http://localhost/tools.json", None, "cannot be read from the address"),
+        ("http://localhost/tools.json", None, "which is no public address"),
     ],
 )
 def test_tools_files(refused, script, folder, name, content, line):

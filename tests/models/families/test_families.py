@@ -6,6 +6,7 @@ do not divide the width, position embeddings of every kind.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -16,8 +17,8 @@ from ferrule.core.backends.numpy import REFERENCE
 from ferrule.models import token_loop
 from ferrule.models.errors import ConfigError, WeightsError
 from ferrule.models.families import FAMILIES as DEFINED
-from ferrule.models.families import build
-from ferrule.models.families.weights import load_weights, saved_weights
+from ferrule.models.families import build, text_config
+from ferrule.models.families.weights import checkpoint_name, load_weights, saved_weights
 from ferrule.models.safetensors import Checkpoint, write_safetensors
 
 torch = pytest.importorskip("torch")
@@ -53,6 +54,8 @@ LONGROPE = {
     "original_max_position_embeddings": 128,
 }
 LOCAL = ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
+GEMMA4 = {"sliding_window": 7, "global_head_dim": 24, "hidden_size_per_layer_input": 0, "layer_types": [*LOCAL[:3], LOCAL[2]]}
+MIXTURE = {"enable_moe_block": True, "num_experts": 7, "top_k_experts": 3, "moe_intermediate_size": 20}
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma": ("Gemma", {"num_key_value_heads": 1}),
@@ -61,6 +64,66 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         {"sliding_window": 7, "query_pre_attn_scalar": 24, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0},
     ),
     "gemma3": ("Gemma3Text", {"sliding_window": 7, "query_pre_attn_scalar": 24, "layer_types": LOCAL}),
+    # E2B and E4B: embeddings for each layer, the last layers look at keys of an earlier one and are wider
+    "gemma4-shared": (
+        "Gemma4Text",
+        {
+            **GEMMA4,
+            "num_hidden_layers": 6,
+            "layer_types": [*LOCAL, *LOCAL[1:3]],
+            "num_kv_shared_layers": 2,
+            "use_double_wide_mlp": True,
+            "hidden_size_per_layer_input": 10,
+            "vocab_size_per_layer_input": 99,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    # 26B-A4B: a mixture beside the feed-forward, keys for values
+    "gemma4-moe": (
+        "Gemma4Text",
+        {**GEMMA4, **MIXTURE, "attention_k_eq_v": True, "num_global_key_value_heads": 1},
+    ),
+    "gemma4-everything": (
+        "Gemma4Text",
+        {
+            **GEMMA4,
+            **MIXTURE,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "num_kv_shared_layers": 2,
+            "use_double_wide_mlp": True,
+            "hidden_size_per_layer_input": 6,
+            "vocab_size_per_layer_input": 97,
+            "attention_k_eq_v": True,
+            "num_global_key_value_heads": 6,
+            "final_logit_softcapping": 5.0,
+            "rope_parameters": {
+                "full_attention": {
+                    "rope_type": "proportional",
+                    "rope_theta": 1e4,
+                    "partial_rotary_factor": 0.6,
+                    "factor": 2.0,
+                },
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+            },
+        },
+    ),
+    # 12B, 31B, and what no checkpoint has: biases, an output matrix, and rotation of another kind
+    "gemma4-unified": (
+        "Gemma4UnifiedText",
+        {
+            "sliding_window": 7,
+            "layer_types": [*LOCAL[:3], LOCAL[2]],
+            "global_head_dim": 20,
+            "num_global_key_value_heads": 3,
+            "attention_k_eq_v": True,
+            "attention_bias": True,
+            "tie_word_embeddings": False,
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "rope_theta": 1e5, "factor": 4.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+            },
+        },
+    ),
     "llama2": ("Llama", {"num_key_value_heads": 6, "head_dim": 8}),
     "llama3": ("Llama", {"rope_parameters": LLAMA3, "tie_word_embeddings": True}),
     "llama-biases": ("Llama", {"attention_bias": True, "mlp_bias": True}),
@@ -113,9 +176,15 @@ def oracle(name: str):
     """transformers' model of a row, with weights that make logits of some size."""
     kind, changes = FAMILIES[name]
     config = getattr(transformers, f"{kind}Config")(**{**SMALL, **changes})
+    return randomised(transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval())
+
+
+def randomised(found):
     torch.manual_seed(0)
-    found = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
+        for label, buffer in found.named_buffers():
+            if label.endswith("layer_scalar"):
+                buffer.uniform_(0.5, 1.5)
         for label, weight in found.named_parameters():
             if "norm" in label:
                 weight.add_(torch.randn_like(weight) * 0.1)
@@ -180,13 +249,20 @@ def test_every_backend(family, name, backend):
         close(loop.feed(state), family(name).logits[0, token])
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
-@pytest.mark.parametrize("name", ["gemma2", "gemma3", "llama3", "granite"])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        *((name, "numpy") for name in FAMILIES),
+        *itertools.product(("gemma2", "gemma3", "gemma4-shared", "llama3", "granite"), ("jax", "torch", "tensorflow")),
+    ],
+)
 def test_bfloat16(family, name, backend):
-    """As far from float32 as transformers is in bfloat16, give or take the order of sums."""
+    """As far from float32 as transformers is in bfloat16, give or take the order of sums; NumPy only keeps matrices in it."""
     pytest.importorskip(backend)
     found = family(name)
-    half = transformers.AutoModelForCausalLM.from_pretrained(found.folder, attn_implementation="eager").to(torch.bfloat16)
+    # its faster experts want widths that are multiples of 8 in bfloat16
+    eager = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    half = transformers.AutoModelForCausalLM.from_pretrained(found.folder, **eager).to(torch.bfloat16)
     with torch.no_grad():
         theirs = half(torch.tensor(IDS[:1].astype(np.int64))).logits.float().numpy()
     model = load_weights(build(found.config), found.checkpoint, get_backend(backend), "bfloat16")
@@ -252,7 +328,217 @@ def test_names_that_do_not_fit_are_listed(family, name):
 
 def test_every_definition_is_tested():
     rows = {f"{kind.removesuffix('Text')}ForCausalLM" for kind, _ in FAMILIES.values()}
+    rows |= {f"{kind}ForConditionalGeneration" for kind, _, _ in WRAPPED.values()}
     assert rows == {name for family in DEFINED for name in family.architectures}
+
+
+# Models that also see or hear: kind, row of `FAMILIES` for the text part, sizes of the other parts
+TOWER = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+GEMMA4_TOWERS = {
+    "vision_config": {**TOWER, "num_key_value_heads": 2, "head_dim": 8, "position_embedding_size": 16},
+    "audio_config": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "output_proj_dims": 16},
+}
+WRAPPED = {
+    "gemma3": ("Gemma3", "gemma3", {"vision_config": {**TOWER, "image_size": 28, "patch_size": 14}, "image_token_index": 90}),
+    "gemma4": ("Gemma4", "gemma4-shared", GEMMA4_TOWERS),
+    "gemma4-moe": ("Gemma4", "gemma4-moe", GEMMA4_TOWERS),
+    "gemma4-unified": (
+        "Gemma4Unified",
+        "gemma4-unified",
+        {"vision_config": {"mm_embed_dim": 16, "mm_posemb_size": 8, "output_proj_dims": 16}, "audio_config": {}},
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=WRAPPED)
+def wrapped(request, tmp_path_factory):
+    """Folder of such a model, and its logits of a text."""
+    kind, row, others = WRAPPED[request.param]
+    text = {**SMALL, **FAMILIES[row][1]}
+    tied = text.get("tie_word_embeddings", True)
+    config = getattr(transformers, f"{kind}Config")(text_config=text, tie_word_embeddings=tied, **others)
+    model = getattr(transformers, f"{kind}ForConditionalGeneration")._from_config(config, attn_implementation="eager")
+    folder = tmp_path_factory.mktemp(request.param)
+    randomised(model.eval()).save_pretrained(folder)
+    with torch.no_grad():
+        return folder, model(torch.tensor(IDS.astype(np.int64))).logits.numpy()
+
+
+def load(folder, checkpoint=None):
+    config = json.loads((folder / "config.json").read_text())
+    return load_weights(build(config), Checkpoint(folder) if checkpoint is None else checkpoint, REFERENCE)
+
+
+def scored(model):
+    return token_loop.TokenLoop(model, None, REFERENCE, model.config.max_positions).score(IDS)
+
+
+def test_text_part_of_a_model_that_also_sees(wrapped, tmp_path):
+    """It loads, and what is saved of it is a text model for transformers and for us."""
+    folder, logits = wrapped
+    model = load(folder)
+    close(scored(model), logits)
+    write_safetensors(tmp_path / "model.safetensors", saved_weights(model), {"format": "pt"})
+    (tmp_path / "config.json").write_text(json.dumps(text_config(json.loads((folder / "config.json").read_text()))))
+    np.testing.assert_array_equal(scored(load(tmp_path)), scored(model))
+    again, report = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path, attn_implementation="eager", output_loading_info=True
+    )
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    with torch.no_grad():
+        close(again(torch.tensor(IDS.astype(np.int64))).logits.numpy(), logits)
+
+
+def test_arrays_of_other_parts_are_known_by_name(wrapped):
+    """Only those: what else a checkpoint holds is an error, and so is an array that it holds under two names."""
+    folder, _ = wrapped
+    arrays = dict(Checkpoint(folder))
+    part = next(name for name in arrays if name.endswith("embed_tokens.weight")).removesuffix("embed_tokens.weight")
+    with pytest.raises(WeightsError, match=f"unknown {part}layers.0.extra.weight; unknown {part}tower.weight$"):
+        load(folder, {**arrays, f"{part}layers.0.extra.weight": IDS, f"{part}tower.weight": IDS})
+    with pytest.raises(WeightsError, match=f"(model.norm.weight|{part}norm.weight) and .*norm.weight are one array"):
+        load(folder, {**arrays, "model.norm.weight": arrays[f"{part}norm.weight"]})
+
+
+def test_either_way_of_naming_the_text_part(family):
+    """Gemma 3's checkpoints as they are on the hub, and as transformers holds them in memory."""
+    found = family("gemma3")
+    for part in ("language_model.model.", "model.language_model."):
+        arrays = {part + name.removeprefix("model."): array for name, array in found.checkpoint.items()}
+        close(scored(load(found.folder, arrays)), found.logits)
+
+
+def test_keys_of_layers_that_share_may_be_there(family):
+    """Released Gemma 4 checkpoints hold them, though nothing reads them."""
+    found = family("gemma4-shared")
+    last = found.oracle.config.num_hidden_layers - 1
+    extra = {f"model.layers.{last}.self_attn.{part}.weight": IDS for part in ("k_proj", "v_proj", "k_norm")}
+    close(scored(load(found.folder, {**found.checkpoint, **extra})), found.logits)
+
+
+@pytest.mark.parametrize("backend", [REFERENCE, get_backend("numpy")])
+def test_shared_keys_of_a_long_text(family, backend):
+    """Behind a kept beginning, over the end of the ring and of the first capacity."""
+    found = family("gemma4-shared")
+    ids = np.random.default_rng(1).integers(3, 97, 620)
+    model = load_weights(build({**found.config, "max_position_embeddings": 1024}), found.checkpoint, backend)
+    loop = token_loop.TokenLoop(model, None, backend, 1024)
+    with torch.no_grad():
+        expected = found.oracle(torch.tensor(ids[None])).logits[0].numpy()
+    loop.keep(loop.read(ids[:300].tolist()))
+    state = loop.read(ids[:600].tolist())
+    assert state.usage.reused_tokens == 300
+    close(state.logits, expected[599])
+    for token in range(600, 620):
+        state.pending.append(int(ids[token]))
+        close(loop.feed(state), expected[token])
+
+
+def test_heads_of_layers_without_a_window(family):
+    """Released configs give them as numbers of their own, transformers writes what differs of each layer."""
+    found = family("gemma4-moe")
+    released = {**found.config, "global_head_dim": 24, "num_global_key_value_heads": 1}
+    del released["per_layer_config"]
+    assert build(released).config == build(found.config).config
+    assert build({**released, "attention_k_eq_v": False}).config.global_kv_heads == 2
+
+
+LOCAL_4, LOCAL_5 = (["sliding_attention"] * n + ["full_attention"] for n in (4, 5))
+GEMMA4_SIZES = {  # text parts of the released checkpoints
+    "E2B": {
+        "hidden_size": 1536,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 35,
+        "layer_types": LOCAL_4 * 7,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 1,
+        "num_kv_shared_layers": 20,
+        "use_double_wide_mlp": True,
+    },
+    "E4B": {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "num_hidden_layers": 42,
+        "layer_types": LOCAL_5 * 7,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "num_kv_shared_layers": 18,
+    },
+    "12B": {
+        "hidden_size": 3840,
+        "intermediate_size": 15360,
+        "num_hidden_layers": 48,
+        "layer_types": LOCAL_5 * 8,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "num_global_key_value_heads": 1,
+        "attention_k_eq_v": True,
+    },
+    "26B-A4B": {
+        "hidden_size": 2816,
+        "hidden_size_per_layer_input": 0,
+        "intermediate_size": 2112,
+        "num_hidden_layers": 30,
+        "layer_types": LOCAL_5 * 5,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "num_global_key_value_heads": 2,
+        "attention_k_eq_v": True,
+        "enable_moe_block": True,
+        "num_experts": 128,
+        "top_k_experts": 8,
+        "moe_intermediate_size": 704,
+    },
+    "31B": {
+        "hidden_size": 5376,
+        "hidden_size_per_layer_input": 0,
+        "intermediate_size": 21504,
+        "num_hidden_layers": 60,
+        "layer_types": LOCAL_5 * 10,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 16,
+        "num_global_key_value_heads": 4,
+        "attention_k_eq_v": True,
+    },
+}
+
+
+@pytest.mark.parametrize("size", GEMMA4_SIZES)
+def test_full_size_gemma4_without_memory(size):
+    """As many weights, by the same names and in the same shapes, as transformers would make; no array here or there."""
+    kind = "Gemma4Unified" if size == "12B" else "Gemma4"
+    with torch.device("meta"):
+        theirs = getattr(transformers, f"{kind}ForCausalLM")(getattr(transformers, f"{kind}TextConfig")(**GEMMA4_SIZES[size]))
+    shapes = {name: tuple(array.shape) for name, array in theirs.state_dict().items() if name != "lm_head.weight"}
+    common = {"vocab_size": 262144, "head_dim": 256, "max_position_embeddings": 131072, "sliding_window": 512}
+    model = build({**common, **GEMMA4_SIZES[size], "architectures": [f"{kind}ForCausalLM"]})
+    assert {checkpoint_name(name): tuple(spec.shape) for name, spec in named_arrays(model).items()} == shapes
+
+
+def test_full_size_gemma3_that_sees_without_memory():
+    """The 4B checkpoint's `text_config` leaves out most of its sizes."""
+    text = {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    }
+    config = transformers.Gemma3Config(text_config=text)
+    with torch.device("meta"):
+        theirs = transformers.Gemma3ForCausalLM(config.text_config)
+    shapes = {name: tuple(array.shape) for name, array in theirs.state_dict().items() if name != "lm_head.weight"}
+    model = build({"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "text_config": text})
+    assert {checkpoint_name(name): tuple(spec.shape) for name, spec in named_arrays(model).items()} == shapes
+    full = build(config.text_config.to_dict() | {"architectures": ["Gemma3ForCausalLM"]}).config
+    assert [(r.theta, r.kind, r.factor) for r in model.config.ropes] == [(r.theta, r.kind, r.factor) for r in full.ropes]
+    assert (model.config.windows, model.config.max_positions, model.config.scale) == (
+        full.windows,
+        full.max_positions,
+        full.scale,
+    )
 
 
 def test_full_size_without_memory():
@@ -287,3 +573,24 @@ def test_full_size_without_memory():
 def test_configs_that_contradict_themselves(changes, message):
     with pytest.raises(ConfigError, match=message):
         build({**SMALL, "architectures": ["LlamaForCausalLM"], **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_kv_shared_layers": 4}, "the last 4 of 4 layers find none of their kind before them"),
+        ({"num_kv_shared_layers": 2}, "the last 2 of 4 layers find none of their kind before them"),
+        ({"num_global_key_value_heads": 4, "attention_k_eq_v": True}, "6 query heads cannot share 4 key heads of 24"),
+        ({"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 90}, "97 tokens has only 90 embeddings"),
+        ({**MIXTURE, "top_k_experts": 8}, "cannot take 8 of 7 experts"),
+        ({**MIXTURE, "num_experts": None}, "num_experts must be a whole number from 1 on, received None"),
+        ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention 'all' makes no causal model"),
+        ({"per_layer_config": {"0": {"head_dim": 32}}}, "per_layer_config must say the same of all layers of one kind"),
+        ({"per_layer_config": {"2": {"head_dim": 32}}}, "per_layer_config must say the same of all layers of one kind"),
+        ({"per_layer_config": ["x"]}, "per_layer_config must hold an object for each layer"),
+        ({"layer_types": ["chunked_attention"] * 4}, "layer_types must name full_attention or sliding_attention"),
+    ],
+)
+def test_gemma4_configs_that_contradict_themselves(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        build({**SMALL, **GEMMA4, "architectures": ["Gemma4ForCausalLM"], **changes})

@@ -1,0 +1,288 @@
+"""The loop of a run: what is asked of the model, which of its calls are made, and when it ends.
+
+It is one generator of steps and requests (`requests.py`) and computes nothing that could turn out otherwise a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..tools import ToolCall, ToolResult, Toolset
+from .budget import Budget
+from .decision import Decision
+from .errors import UsageError
+from .evidence import Evidence
+from .grounding import Grounded, ground
+from .lark import compact
+from .permissions import Permissions
+from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
+from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
+
+MIN_CONFIDENCE = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The rules of a run; see `Agent`."""
+
+    instructions: str = ""
+    budget: Budget = field(default_factory=Budget)
+    min_confidence: float = MIN_CONFIDENCE
+    grounding: bool = True
+    permissions: Permissions = field(default_factory=Permissions)
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.instructions, str):
+            raise UsageError(f"instructions are a text, received {self.instructions!r}; leave them out where there are none")
+        if not isinstance(self.budget, Budget):
+            raise UsageError(f"budget is a Budget, such as Budget(turns=3), received {self.budget!r}")
+        if not isinstance(self.permissions, Permissions):
+            raise UsageError(f"permissions are Permissions, such as Permissions(write='ask'), received {self.permissions!r}")
+        number = isinstance(self.min_confidence, int | float) and not isinstance(self.min_confidence, bool)
+        if not number or not 0 <= self.min_confidence <= 1:
+            raise UsageError(f"min_confidence is a number from 0 to 1, received {self.min_confidence!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with its fields."""
+        permissions = {**vars(self.permissions), "tools": dict(self.permissions.tools)}
+        return {**vars(self), "budget": dict(vars(self.budget)), "permissions": permissions}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Settings:
+        """The settings of a JSON object that may have other keys; TypeError, ValueError or KeyError where it has none."""
+        values = {f.name: record[f.name] for f in fields(cls)}
+        return cls(**{**values, "budget": Budget(**values["budget"]), "permissions": Permissions(**values["permissions"])})
+
+
+class Controller:
+    """One run.
+
+    Args:
+        settings: its rules.
+        tools: what may be called.
+        run: whoever drives the run adds each step to it; what it costs is added up here.
+    """
+
+    def __init__(self, settings: Settings, tools: Toolset, run: Run):
+        self.settings, self.tools, self.run, self.usage = settings, tools, run, run.usage
+        self._said = Evidence(settings.instructions)
+        self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
+        self._broken: set[str] = set()  # tools that change things and failed for good
+        self._calls = 0
+
+    def events(self, goal: str) -> Events:
+        """The run towards a goal."""
+        yield Goal(goal)
+        if not len(self.tools):
+            yield Refusal("no_tool", "there are no tools, so there is nothing to call; pass some")
+            return
+        self._said.add(goal)
+        conversation: Conversation = (Said(goal),)
+        while True:
+            stop = self.settings.budget.before_turn(self.usage)
+            if stop is not None:
+                yield stop
+                return
+            conversation, decision = yield from self.decide(conversation)
+            question = ending(decision, self.settings)
+            if isinstance(question, Question):
+                reply, self.usage.seconds = yield Ask(question.text)
+                yield replace(question, reply=reply)
+                if reply is None:
+                    return
+                self._said.add(reply)
+                conversation = (*conversation, Said(reply))
+                continue
+            if not decision.calls:
+                yield self._answer(decision.text) if self._done and decision.stop is None else ending(decision, self.settings)
+                return
+            # A tool that changes things and failed for good is left alone: what the model makes of the error is no order.
+            withheld = {call.key() for call in decision.calls if call.name in self._broken}
+            if all(call.key() in self._done or call.key() in withheld for call in decision.calls):  # would change nothing
+                yield self._answer("")
+                return
+            results = yield from self._carry_out(decision, withheld)
+            if results is None:
+                return
+            conversation = (*conversation, Showed(results))
+
+    def decide_first(self, goal: str) -> Generator[Any, Any, Decision]:
+        """What the run would call first."""
+        self._said.add(goal)
+        _, decision = yield from self.decide((Said(goal),))
+        return decision
+
+    # -- what to call --------------------------------------------------------------------------------------------------
+
+    def decide(self, conversation: Conversation) -> Generator[Write, Any, tuple[Conversation, Decision]]:
+        """The next turn of the model, and what comes of it under the rules; the conversation grows by the turn."""
+        budget, usage = self.settings.budget, self.usage
+        after_results = any(isinstance(entry, Showed) for entry in conversation)
+        most = min(budget.turn_tokens, budget.tokens - usage.generated_tokens)
+        usage.turns += 1
+        written, usage.seconds = yield Write(conversation, self.tools.names, most)
+        usage.prompt_tokens += written.prompt_tokens
+        usage.reused_tokens += written.reused_tokens
+        usage.generated_tokens += written.generated_tokens
+        usage.model_seconds += written.seconds
+        conversation = (*conversation, written)
+        if written.stop is not None or written.turn is None:
+            stop = written.stop
+            if stop is not None and stop.reason == "tokens":
+                name = "turn_tokens" if most == budget.turn_tokens else "tokens"
+                stop = replace(stop, text=f"{stop.text}; raise Budget({name}=...) to go on")
+            return conversation, Decision(stop=stop, usage=usage)
+        return conversation, self._judged(written, after_results)
+
+    def _judged(self, written: Written, after_results: bool) -> Decision:
+        """What comes of a turn under the rules."""
+        turn, settings = written.turn, self.settings
+        assert turn is not None
+        confidence = None if written.confidence is None else min(written.confidence, written.probability)
+        found = [Grounded(call) for call in turn.calls]
+        if settings.grounding and all(call.name in self.tools for call in turn.calls):
+            found = [ground(call, self.tools[call.name], self._said) for call in turn.calls]
+        distinct = _distinct(found).values()
+        calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
+        if confidence is not None and calls:
+            # The model's opinion is of all calls together, and several are right less often than one.
+            confidence = confidence ** (1 / len(calls))
+        if after_results and not calls:
+            confidence = None
+        missing = tuple(dict.fromkeys(name for item in found for name in item.missing))
+        beyond = tuple(dict.fromkeys(clause for item in found for clause in item.out_of_range))
+        unsure = confidence is not None and confidence < settings.min_confidence
+        withheld: tuple[ToolCall, ...] = ()
+        if unsure or missing or beyond:
+            calls, withheld, dropped = (), calls, ()
+        if unsure:
+            missing = beyond = ()
+        return Decision(
+            calls,
+            withheld,
+            missing,
+            turn.text,
+            turn.reasoning or "",
+            confidence,
+            usage=self.usage,
+            out_of_range=beyond,
+            dropped=dropped,
+        )
+
+    # -- carrying it out ----------------------------------------------------------------------------------------------
+
+    def _carry_out(self, decision: Decision, withheld: set[str]) -> Generator[Any, Any, tuple[ToolResult, ...] | None]:
+        """Results of the calls of a decision, in their order; None where a budget ended the run.
+
+        Calls that only read are executed side by side; one that changes things stands alone, and keeps its place among them.
+        """
+        found: dict[str, ToolResult] = {}
+        wave: dict[int, ToolCall] = {}
+        for call, dropped in zip(decision.calls, decision.dropped):
+            key, alone = call.key(), self._changes_things(call)
+            if alone and wave:
+                found |= yield from self._execute(wave)
+                wave = {}
+            if key in self._done:
+                found[key] = self._done[key]
+                continue
+            if key in withheld:
+                found[key] = ToolResult(call, False, error=f"not called: {call.name} failed before in this run")
+                continue
+            stop = self.settings.budget.before_call(self.usage, len(wave))
+            if stop is not None:
+                yield from self._execute(wave)
+                yield stop
+                return None
+            refused = yield from self._permitted(call, {})
+            if refused is not None:
+                found[key] = refused
+                continue
+            self._calls += 1
+            yield Call(call, decision.reasoning, decision.confidence, dropped, self.usage.turns, self._calls)
+            wave[self._calls] = call
+            if alone:
+                found |= yield from self._execute(wave)
+                wave = {}
+                # what earlier turns read may read differently now
+                self._done = {k: r for k, r in self._done.items() if k in found or self._changes_things(r.call)}
+                if not (found[key].ok or found[key].retry or found[key].unknown):
+                    self._broken.add(call.name)
+        found |= yield from self._execute(wave)
+        # A result of an earlier turn answers this turn's call, whose id the model is told.
+        results = tuple(replace(found[call.key()], call=call) for call in decision.calls)
+        # An error is no evidence: it may speak of anything, and the values in it are nobody's wish.
+        for result in results:
+            if result.ok:
+                self._said.add(compact(result.value))
+        return results
+
+    def _execute(self, wave: Mapping[int, ToolCall]) -> Generator[Any, Any, dict[str, ToolResult]]:
+        """Results by the keys of the calls; whoever drives the run makes steps of them."""
+        if not wave:
+            return {}
+        dry = self.settings.dry_run and any(map(self._changes_things, wave.values()))
+        results, self.usage.seconds = yield Execute(dict(wave), self.settings.budget.seconds_left(self.usage), dry)
+        self.usage.calls += len(results)
+        self.usage.tool_seconds += sum(result.seconds for result in results)
+        found = {result.call.key(): result for result in results}
+        self._done |= found
+        return found
+
+    def _permitted(self, call: ToolCall, evidence: Mapping[str, Any]) -> Generator[Any, Any, ToolResult | None]:
+        """None where a call may be made; what the model is told where it may not."""
+        if call.name not in self.tools:
+            return None
+        verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence)
+        if verdict == "allow":
+            return None
+        granted, by = False, "policy"
+        if verdict == "ask":
+            granted, self.usage.seconds = yield Approve(call, reasons, evidence)
+            by = "user"
+        yield Approval(call, bool(granted), reasons, by)
+        return None if granted else ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
+
+    def _changes_things(self, call: ToolCall) -> bool:
+        return call.name in self.tools and self.tools[call.name].permission != "read"
+
+    # -- how it ends --------------------------------------------------------------------------------------------------
+
+    def _answer(self, text: str) -> Answer:
+        """The model's words, behind what failed for good: small models call everything done."""
+        failed = describe_failures(self.run.failures)
+        return Answer(f"{failed}; the model says: {text}" if failed and text else failed or text)
+
+
+def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop | None:
+    """The step that says why a decision has no calls, and what to do; None where it has some."""
+    if decision.calls or decision.stop is not None:
+        return decision.stop
+    rest = (decision.withheld, decision.reasoning, decision.confidence)
+    if not decision.withheld:
+        return Refusal("no_tool", "no tool fits this goal; say it in other words, or add a tool for it", *rest)
+    if decision.out_of_range:
+        text = f"not called, since {'; '.join(decision.out_of_range)}; say one that is allowed"
+        return Question("out_of_range", text, *rest)
+    if decision.missing:
+        text = f"not called, since nothing that was said gives the number for {', '.join(decision.missing)}; say it"
+        return Question("missing_value", text, *rest)
+    names = ", ".join(call.name for call in decision.withheld)
+    each = " each" if len(decision.withheld) > 1 else ""
+    needed = settings.min_confidence
+    text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}{each}, {needed:.2g} needed)"
+    return Refusal("low_confidence", f"{text}; say it in other words, or lower min_confidence", *rest)
+
+
+def _distinct(written: Iterable[Grounded]) -> dict[str, Grounded]:
+    """The calls without repetitions of one in the same turn, by key; what was left out of any of them is kept."""
+    found: dict[str, Grounded] = {}
+    for item in written:
+        key = item.call.key()
+        earlier = found.get(key)
+        dropped = tuple(dict.fromkeys(earlier.dropped + item.dropped)) if earlier else item.dropped
+        found[key] = replace(earlier or item, dropped=dropped)
+    return found
