@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,15 @@ def test_a_process(chat_folder):
     assert len(output.splitlines()) == 2
 
 
+def _at_a_terminal() -> None:
+    """Standard input becomes the terminal that Ctrl-C is typed at, also where the tests run in the background."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A process at the other end of a terminal."""
 
@@ -155,13 +165,18 @@ class Terminal:
         self.master, slave = pty.openpty()
         environment = {**os.environ, "TERM": "dumb"}
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
-        )  # fmt: skip
+            [*COMMAND, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_at_a_terminal,
+        )
         os.close(slave)
         self.seen = ""
 
-    def until(self, text: str, seconds: float = 60) -> str:
+    def until(self, text: str, seconds: float = 180) -> str:
         """What is shown up to a text, from where the last one ended."""
         ends = time.monotonic() + seconds
         while text not in self.seen:
