@@ -25,10 +25,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..models.errors import ModelError
+from ..models.keras_weights import INDEX as KERAS_INDEX
+from ..models.keras_weights import SINGLE as KERAS_WEIGHTS
+from ..models.keras_weights import indexed
 from ..models.safetensors import INDEX
 from ..models.sentence_modules import LIST, module_folders
 from .checkpoints import ENCODER_FILES, TOKENIZER_FILES
 from .errors import FetchError
+from .keras_presets import ASSETS
 from .remote import COMMIT, HubFile, InterruptedTransferError, list_files, one_line, read_file
 
 logger = logging.getLogger(__name__)
@@ -37,14 +41,15 @@ ATTEMPTS = 5  # that may fail one after the other without a new byte
 PAUSE_SECONDS = 1.0  # before the second attempt; doubled before each further one
 LONG_DOWNLOAD = 20_000_000  # bytes from which on a bar shows how far it is
 
-_SMALL_FILES = ("config.json", "ferrule.json", INDEX, *TOKENIZER_FILES, *ENCODER_FILES)
+_KERAS_FILES = (KERAS_INDEX, "metadata.json", "preprocessor.json", "task.json", *ASSETS)
+_SMALL_FILES = ("config.json", "ferrule.json", INDEX, *TOKENIZER_FILES, *ENCODER_FILES, *_KERAS_FILES)
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
 def fetch(repo: str, revision: str | None = None, check: Callable[[Path], object] | None = None) -> Path:
-    """Folder with what a preset needs of a repository: configuration, tokenizer, chat template, safetensors; no pickles.
+    """Folder with what a preset needs of a repository: configuration, tokenizer, chat template, weights; no pickles.
 
-    Of subfolders, those that a `modules.json` names are fetched.
+    Weights are safetensors, or those of a KerasHub preset. Of subfolders, those that a `modules.json` names are fetched.
 
     Every file is checked when it arrives, by size and by SHA-256 or git's SHA-1, whichever the hub lists. A commit that is in
     the cache is taken without asking the hub; a branch or tag is looked up, and taken from the cache where the hub cannot be
@@ -137,7 +142,8 @@ class _Fetch:
         if "config.json" not in self.files:
             raise FetchError(f"{self.address} holds no config.json, so it is no Hugging Face model folder")
         weights = self._weights()
-        if not weights:
+        is_keras = not weights and (KERAS_WEIGHTS in self.files or KERAS_INDEX in self.files)
+        if not weights and not is_keras:
             raise FetchError(f"{self.address} holds no .safetensors file")
         target = self.shelf.snapshots / self.commit
         for left in self.shelf.snapshots.glob(".new.*"):  # by a process that was killed: this one alone holds the lock
@@ -149,6 +155,8 @@ class _Fetch:
                 places = self._bring_modules(staged)
                 if check is not None:
                     check(staged)
+                if is_keras:
+                    weights = self._keras_weights(staged)
             except ModelError as error:  # the folder goes away; its name says nothing
                 raise type(error)(str(error).replace(str(staged), self.address)) from None
             if INDEX in self.files:
@@ -181,6 +189,14 @@ class _Fetch:
         whole = f"{place}model.safetensors"
         return [self.files[name] for name in ([whole] if whole in found else found)]
 
+    def _keras_weights(self, staged: Path) -> list[HubFile]:
+        if KERAS_WEIGHTS in self.files:
+            return [self.files[KERAS_WEIGHTS]]
+        names = indexed(staged / KERAS_INDEX)
+        if lacking := [name for name in names if name not in self.files]:
+            raise FetchError(f"{self.address}: {KERAS_INDEX} names {lacking[0]!r}, which the repository has not")
+        return [self.files[name] for name in names]
+
     def _indexed(self, index: Path) -> list[HubFile]:
         try:
             names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
@@ -210,7 +226,7 @@ class _Fetch:
                 self._bring_one(file, advance)
         for file in files:
             link = staged / file.name
-            link.parent.mkdir(exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(os.path.relpath(self.shelf.blobs / file.digest, link.parent))
 
     def _bring_one(self, file: HubFile, advance: Callable[[int], None]) -> None:

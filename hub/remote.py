@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..models.keras_weights import INDEX, SINGLE
 from ..models.sentence_modules import LIST
 from .errors import FetchError
 from .sources import hub_endpoint
@@ -20,6 +21,7 @@ LISTING_SECONDS = 10.0  # within which the hub has to answer what a repository h
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _LICENCES = "https://huggingface.co"  # of a mirror, too: accounts are kept in one place
+_WITH_SUBFOLDERS = (LIST, INDEX, SINGLE)  # sentence-transformers and KerasHub keep files in some
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -41,7 +43,7 @@ class InterruptedTransferError(Exception):
 
 
 def list_files(repo: str, revision: str) -> tuple[str, dict[str, HubFile]]:
-    """Commit of a revision, and the files at the top of the repository; all of them where a `modules.json` names subfolders.
+    """Commit of a revision, and the files at the top of the repository; all of them where subfolders may count.
 
     Raises:
         FetchError: the hub cannot be asked or refuses, or its listing is damaged.
@@ -53,7 +55,7 @@ def list_files(repo: str, revision: str) -> tuple[str, dict[str, HubFile]]:
     try:
         commit = str(api.model_info(repo, revision=revision, timeout=LISTING_SECONDS).sha)
         entries = list(api.list_repo_tree(repo, revision=commit))
-        if any(entry.path == LIST for entry in entries):
+        if any(entry.path in _WITH_SUBFOLDERS for entry in entries):
             entries = list(api.list_repo_tree(repo, revision=commit, recursive=True))
         files = {entry.path: _listed(entry) for entry in entries if hasattr(entry, "blob_id")}
     except HfHubHTTPError as error:

@@ -102,6 +102,19 @@ def _paths(folder: Path) -> list[Path]:
     index = folder / INDEX
     if not index.is_file():
         raise WeightsError(f"{folder}: holds neither {SINGLE} nor {INDEX}")
+    names = indexed(index)
+    for name in names:
+        if not (folder / name).is_file():
+            raise WeightsError(f"{index}: {name} is missing; fetch it into the same folder")
+    return [folder / name for name in names]
+
+
+def indexed(index: Path) -> list[str]:
+    """The files that an index names, all of its own folder.
+
+    Raises:
+        WeightsError: it is no index, or names something else.
+    """
     try:
         places = json.loads(index.read_bytes())["weight_map"].values()
         names = sorted({str(name) for place in places for name in (place if isinstance(place, list) else [place])})
@@ -110,9 +123,7 @@ def _paths(folder: Path) -> list[Path]:
     for name in names:
         if Path(name).name != name or not name.endswith(".weights.h5"):
             raise WeightsError(f"{index}: {name!r} is no file of weights of its folder")
-        if not (folder / name).is_file():
-            raise WeightsError(f"{index}: {name} is missing; fetch it into the same folder")
-    return [folder / name for name in names]
+    return names
 
 
 def _walk(group: Any, prefix: str, path: Path, h5py: Any, seen: set[int]) -> Iterator[tuple[str, StoredArray]]:

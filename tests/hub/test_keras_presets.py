@@ -281,3 +281,24 @@ def test_tokenizers_that_do_not_belong_to_the_model(keras_hub, tmp_path):
     spm = (keras_hub.folder / "llama2" / SPM).read_bytes()
     with pytest.raises(TokenizerError, match="the vocabulary lacks '<bos>', which a GemmaTokenizer needs"):
         from_preset(copy(keras_hub, "gemma", tmp_path, **{SPM: spm}))
+
+
+def test_presets_of_the_hub(keras_hub, hub):
+    """In one file and in several; nothing is fetched that is not needed, and no file of weights before the rest is checked."""
+    names = sorted(oracle.ROWS, key=lambda name: (keras_hub.folder / name / "model.weights.json").is_file())
+    assert not (keras_hub.folder / names[0] / "model.weights.json").is_file()
+    assert (keras_hub.folder / names[-1] / "model.weights.json").is_file()
+    ids = np.array([[3, 5, 9, 7]], np.int32)
+    for name in (names[0], names[-1]):
+        folder = keras_hub.folder / name
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        hub.publish(files | {"assets/image/large.bin": b"x", "notes.weights.h5": b"x"})
+        found = from_preset("hf://org/tiny")
+        np.testing.assert_array_equal(found.logits(ids), from_preset(folder).logits(ids))
+        assert not hub.asked("large.bin")
+        assert not hub.asked("notes.weights.h5")
+        hub.log.clear()
+        hub.publish(files | {"config.json": changed(keras_hub, name, hidden_dim=-1, intermediate_dim=-1)})
+        with pytest.raises(ConfigError):
+            from_preset("hf://org/tiny")
+        assert not hub.asked(".weights.h5")
