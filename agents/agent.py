@@ -76,8 +76,9 @@ class Agent:
         dry_run: bool = False,
         log: str | os.PathLike[str] | None = None,
     ):
+        hidden = Secrets(secrets)
         self.settings = Settings(
-            instructions,
+            hidden.hide(instructions),
             Budget() if budget is None else budget,
             min_confidence,
             grounding,
@@ -86,8 +87,9 @@ class Agent:
         )
         self.model = model
         self.tools = tools if isinstance(tools, Toolset) else Toolset(tools)
-        writer = Writer(model, self.tools, instructions, self.settings.budget.reasoning_tokens)
-        self.world = World(writer, self.tools, Secrets(secrets), approve, ask)
+        writer = Writer(model, self.tools, self.settings.instructions, self.settings.budget.reasoning_tokens)
+        self.world = World(writer, self.tools, hidden, approve, ask)
+        self.settings.permissions.check_names(self.tools)
         # Compiled here, so that a schema which no grammar can guarantee is found before the first goal.
         for after_results in (False, True):
             writer.grammar(self.tools.names, after_results)
@@ -113,7 +115,7 @@ class Agent:
 
     def stream(self, goal: str, usage: RunUsage | None = None) -> Iterator[Step]:
         """The steps of a run as they happen; what it costs is added up in `usage`, if given."""
-        self._check_goal(goal)
+        goal = self._checked(goal)
         record, controller = self._begin(RunUsage() if usage is None else usage)
         return drive(controller, Session(self.world, record), record, goal)
 
@@ -132,7 +134,7 @@ class Agent:
         A run that is cancelled calls no more tools: the model stops at its next token, and an async tool is cancelled. A plain
         tool that is running cannot be stopped; what it gives is dropped.
         """
-        self._check_goal(goal)
+        goal = self._checked(goal)
         record, controller = self._begin(RunUsage() if usage is None else usage)
         session = Session(self.world, record)
         events, reply = controller.events(goal), None
@@ -195,7 +197,7 @@ class Agent:
             UsageError: the goal is empty.
             ContextError: goal and tools do not fit the model's context.
         """
-        self._check_goal(goal)
+        goal = self._checked(goal)
         usage = RunUsage()
         if not len(self.tools):
             return Decision(usage=usage)
@@ -212,12 +214,14 @@ class Agent:
             (answered,) = session.answer(request)
             reply = (answered.value, session.at)
 
-    def _check_goal(self, goal: object) -> None:
+    def _checked(self, goal: object) -> str:
+        """The goal, without secrets."""
         if not isinstance(goal, str) or not goal.strip():
             raise UsageError(f"a goal is a text in plain words, received {goal!r}")
         # Before anything is logged: a goal that is too long is no run.
         if len(self.tools):
             self.world.writer.check_room(goal, self.tools.names)
+        return self.world.secrets.hide(goal)
 
     def _begin(self, usage: RunUsage) -> tuple[RunRecord, Controller]:
         record = RunRecord(self.log, self.facts(), Run(usage=usage))

@@ -5,7 +5,7 @@ It is one generator of steps and requests (`requests.py`) and computes nothing t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from .grounding import Grounded, ground
 from .lark import compact
 from .permissions import Permissions
 from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
-from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
+from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Source, Stop, describe_failures
 
 MIN_CONFIDENCE = 0.1
 
@@ -69,6 +69,9 @@ class Controller:
     def __init__(self, settings: Settings, tools: Toolset, run: Run):
         self.settings, self.tools, self.run, self.usage = settings, tools, run, run.usage
         self._said = Evidence(settings.instructions)
+        self._trusted = Evidence(settings.instructions)  # without what untrusted results say
+        self._untrusted = 0  # number of the latest call whose result is not to be trusted
+        self._denied: set[str] = set()  # keys of calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
         self._calls = 0
@@ -79,7 +82,7 @@ class Controller:
         if not len(self.tools):
             yield Refusal("no_tool", "there are no tools, so there is nothing to call; pass some")
             return
-        self._said.add(goal)
+        self._heard(goal)
         conversation: Conversation = (Said(goal),)
         while True:
             stop = self.settings.budget.before_turn(self.usage)
@@ -93,7 +96,7 @@ class Controller:
                 yield replace(question, reply=reply)
                 if reply is None:
                     return
-                self._said.add(reply)
+                self._heard(reply)
                 conversation = (*conversation, Said(reply))
                 continue
             if not decision.calls:
@@ -101,6 +104,9 @@ class Controller:
                 return
             # A tool that changes things and failed for good is left alone: what the model makes of the error is no order.
             withheld = {call.key() for call in decision.calls if call.name in self._broken}
+            if all(call.key() in self._denied for call in decision.calls):
+                yield Refusal("denied", "not allowed, and nothing else was proposed", decision.calls)
+                return
             if all(call.key() in self._done or call.key() in withheld for call in decision.calls):  # would change nothing
                 yield self._answer("")
                 return
@@ -111,7 +117,7 @@ class Controller:
 
     def decide_first(self, goal: str) -> Generator[Any, Any, Decision]:
         """What the run would call first."""
-        self._said.add(goal)
+        self._heard(goal)
         _, decision = yield from self.decide((Said(goal),))
         return decision
 
@@ -181,6 +187,8 @@ class Controller:
         """
         found: dict[str, ToolResult] = {}
         wave: dict[int, ToolCall] = {}
+        # by what the model had seen when it wrote the turn
+        evidence = {call.key(): self._sources(call) for call in decision.calls}
         for call, dropped in zip(decision.calls, decision.dropped):
             key, alone = call.key(), self._changes_things(call)
             if alone and wave:
@@ -197,12 +205,13 @@ class Controller:
                 yield from self._execute(wave)
                 yield stop
                 return None
-            refused = yield from self._permitted(call, {})
+            refused = yield from self._permitted(call, evidence[key])
             if refused is not None:
                 found[key] = refused
                 continue
             self._calls += 1
-            yield Call(call, decision.reasoning, decision.confidence, dropped, self.usage.turns, self._calls)
+            turn, number = self.usage.turns, self._calls
+            yield Call(call, decision.reasoning, decision.confidence, dropped, turn, number, evidence[key])
             wave[self._calls] = call
             if alone:
                 found |= yield from self._execute(wave)
@@ -218,6 +227,8 @@ class Controller:
         for result in results:
             if result.ok:
                 self._said.add(compact(result.value))
+                if self._is_trusted(result.call):
+                    self._trusted.add(compact(result.value))
         return results
 
     def _execute(self, wave: Mapping[int, ToolCall]) -> Generator[Any, Any, dict[str, ToolResult]]:
@@ -228,23 +239,50 @@ class Controller:
         results, self.usage.seconds = yield Execute(dict(wave), self.settings.budget.seconds_left(self.usage), dry)
         self.usage.calls += len(results)
         self.usage.tool_seconds += sum(result.seconds for result in results)
+        self._untrusted = max([self._untrusted, *(n for n, call in wave.items() if not self._is_trusted(call))])
         found = {result.call.key(): result for result in results}
         self._done |= found
         return found
 
     def _permitted(self, call: ToolCall, evidence: Mapping[str, Any]) -> Generator[Any, Any, ToolResult | None]:
         """None where a call may be made; what the model is told where it may not."""
-        if call.name not in self.tools:
+        if call.name not in self.tools or self.settings.dry_run:
             return None
+        if call.key() in self._denied:
+            return ToolResult(call, False, error="not allowed, as before")
         verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence)
         if verdict == "allow":
             return None
         granted, by = False, "policy"
         if verdict == "ask":
-            granted, self.usage.seconds = yield Approve(call, reasons, evidence)
-            by = "user"
-        yield Approval(call, bool(granted), reasons, by)
-        return None if granted else ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
+            reply, self.usage.seconds = yield Approve(call, reasons, evidence)
+            granted, by = reply is True, "policy" if reply is None else "user"
+        yield Approval(call, granted, reasons, by)
+        if granted:
+            return None
+        self._denied.add(call.key())
+        return ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
+
+    def _heard(self, words: str) -> None:
+        """The user said something."""
+        self._said.add(words)
+        self._trusted.add(words)
+
+    def _is_trusted(self, call: ToolCall) -> bool:
+        return call.name in self.tools and self.tools[call.name].trusted
+
+    def _sources(self, call: ToolCall) -> dict[str, Source]:
+        """Whether each value rests on words to be trusted; once an untrusted result was seen, any other may repeat it."""
+        found = {}
+        for pointer, value in _leaves(call.arguments):
+            said = not isinstance(value, bool) and value is not None and self._trusted.supports(value)
+            if said:
+                found[pointer] = Source("goal")
+            elif self._untrusted:
+                found[pointer] = Source("observation", f"{self._untrusted}#", trusted=False)
+            else:
+                found[pointer] = Source("free")
+        return found
 
     def _changes_things(self, call: ToolCall) -> bool:
         return call.name in self.tools and self.tools[call.name].permission != "read"
@@ -275,6 +313,18 @@ def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop 
     needed = settings.min_confidence
     text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}{each}, {needed:.2g} needed)"
     return Refusal("low_confidence", f"{text}; say it in other words, or lower min_confidence", *rest)
+
+
+def _leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that holds no others, with its JSON pointer."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{pointer}/{number}")
+    else:
+        yield pointer, value
 
 
 def _distinct(written: Iterable[Grounded]) -> dict[str, Grounded]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from ..tools import Tool, ToolCall
+from ..tools import Tool, ToolCall, Toolset
 from .errors import UsageError
 from .steps import Source
 
@@ -42,6 +42,11 @@ class Permissions:
             if verdict not in _HARSHNESS:
                 raise UsageError(f"a permission is {', '.join(_HARSHNESS)}, received {name}={verdict!r}")
 
+    def check_names(self, tools: Toolset) -> None:
+        """UsageError where a tool is named that there is not."""
+        if unknown := [name for name in self.tools if name not in tools]:
+            raise UsageError(f"permissions name the tool {unknown[0]!r}; the tools are: {', '.join(tools.names)}")
+
     def judge(self, tool: Tool, call: ToolCall, evidence: Mapping[str, Source]) -> tuple[Verdict, tuple[str, ...]]:
         """What to do with a call, and why it is not simply made."""
         kind = self.tools.get(tool.name) or getattr(self, tool.permission)
@@ -59,4 +64,4 @@ def tainted(tool: Tool, evidence: Mapping[str, Source]) -> Iterator[str]:
     for pointer, source in evidence.items():
         parameter = pointer[1:].split("/", 1)[0].replace("~1", "/").replace("~0", "~")
         if not source.trusted and tool.is_sensitive(parameter):
-            yield f"{parameter} comes from the result of call {source.at.split('#')[0]}, which is not trusted"
+            yield f"{parameter} may come from the result of call {source.at.split('#')[0]}, which is not trusted"

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..tools import ToolCall, ToolResult, Toolset
 from ..tools.effects import effect
-from .errors import LogEnds, LogError
+from .errors import LogEnds, LogError, UsageError
 from .log import RunRecord
 from .requests import Approve, Ask, Execute, Request, Write, Written, written_from_json
 from .secrets import Secrets
@@ -126,6 +126,10 @@ class Session:
             reply = self._write(request)
         elif reply is _UNHEARD:
             reply = self._asked(request)
+            if inspect.isawaitable(reply):
+                getattr(reply, "close", lambda: None)()
+                raise UsageError("approve= and ask= are coroutines: await agent.arun(...), or pass plain functions")
+            reply = self._settled(reply, request)
             self._stamp()
         yield Answered(reply)
 
@@ -152,7 +156,7 @@ class Session:
             reply = await self._write_in_thread(request)
         elif reply is _UNHEARD:
             reply = self._asked(request)
-            reply = await reply if inspect.isawaitable(reply) else reply
+            reply = self._settled(await reply if inspect.isawaitable(reply) else reply, request)
             self._stamp()
         yield Answered(reply)
 
@@ -173,7 +177,7 @@ class Session:
         step = self._logged[0]  # the step that follows says the reply, and when it came
         if isinstance(request, Approve) and kind == "approval":
             self._at = float(step.get("at", self._at))
-            return step.get("granted")
+            return None if step.get("by") == "policy" else step.get("granted")
         if isinstance(request, Ask) and kind == "question":
             self._at = float(step.get("at", self._at))
             return step.get("reply")
@@ -221,8 +225,17 @@ class Session:
     def _asked(self, request: Approve | Ask) -> Any:
         world = self._live()
         if isinstance(request, Approve):
-            return world.approve(request) if world.approve is not None else False
+            return world.approve(request) if world.approve is not None else None
         return world.ask(request.text) if world.ask is not None else None
+
+    def _settled(self, reply: Any, request: Approve | Ask) -> Any:
+        """The reply of a person, of the kind that it must be."""
+        secrets = self._live().secrets
+        if isinstance(request, Approve):
+            return reply if reply is None else reply is True
+        if reply is not None and not isinstance(reply, str):
+            raise UsageError(f"ask= must give a text or None, received {reply!r}")
+        return secrets.hide(reply) if secrets else reply
 
     def _execute_all(self, request: Execute, numbers: list[int]) -> Iterator[tuple[int, ToolResult]]:
         """Results as they come."""

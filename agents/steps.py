@@ -285,8 +285,12 @@ class Run:
 
     @property
     def observations(self) -> list[ToolResult]:
-        """What came of each call."""
-        return [step.result for step in self.steps if isinstance(step, Observation)]
+        """What came of each call, in the order of the calls."""
+        return [step.result for step in sorted(self._observed, key=lambda step: step.number)]
+
+    @property
+    def _observed(self) -> list[Observation]:
+        return [step for step in self.steps if isinstance(step, Observation)]
 
     @property
     def answer(self) -> str:

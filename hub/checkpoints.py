@@ -14,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..agents.dialects import dialect_of
-from ..core import Backend, named_arrays, ops
+from ..agents import AgentError
+from ..agents.dialects import dialect_of, get_dialect
+from ..core import Backend, ElementTypeError, named_arrays, ops
 from ..models.chat_template import FILES as TEMPLATE_FILES
 from ..models.chat_template import FOLDER as TEMPLATE_FOLDER
 from ..models.chat_template import read_chat_template
@@ -33,6 +34,7 @@ from ..models.sentence_modules import LIMITS, LIST, SETTINGS, SentenceEncoder, l
 from ..models.transformer.decoder import Decoder
 from .errors import PresetError
 
+ELEMENT_TYPES = ("float32", "bfloat16", "float16")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -70,6 +72,8 @@ def load_checkpoint(
         ConfigError, WeightsError, TokenizerError, ChatTemplateError: that part of it is missing, damaged or not supported.
         PresetError: a dialect is given for a model that writes nothing.
     """
+    if dtype not in ELEMENT_TYPES:
+        raise ElementTypeError(f"a model computes in {', '.join(ELEMENT_TYPES)}, received {dtype!r}; use float32 otherwise")
     config, title = read_config(folder), title or folder.name
     module = build(config, str(folder / "config.json"))
     source = Source(folder, MappingProxyType(text_config(config)))
@@ -81,6 +85,10 @@ def load_checkpoint(
     module.source = source
     tokenizer = load_tokenizer(folder, module.config.vocab)
     dialect = dialect or _saved_dialect(folder) or dialect_of(tokenizer, type(module).dialect)
+    try:
+        get_dialect(dialect)
+    except AgentError as error:
+        raise PresetError(f"{title}: {error}") from None
     model = LanguageModel(title, module, tokenizer, backend, module.config.max_positions, dialect)
     model.chat_template = read_chat_template(folder)
     return model
@@ -164,8 +172,11 @@ def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike
         raise PresetError(f"{model.name} did not come from a Hugging Face folder, so it cannot be saved as one")
     if target.exists():
         raise PresetError(f"{target} exists already; choose another name, or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".ferrule."))
+    except OSError as error:
+        raise PresetError(f"{target} cannot be written: {error.strerror or error}") from None
     try:
         facts: dict[str, Any] = {"format": 1, "title": model.name}
         if isinstance(model, EmbeddingModel):

@@ -131,7 +131,9 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
             if source.get(f"{which}_token_id") is not None:
                 ids.setdefault(f"{which}_ids", source[f"{which}_token_id"])
     stops = ids.get("eos_ids", ids.get("eos", []))
-    stops = [stops] if isinstance(stops, int) else list(stops)
+    stops = list(stops) if isinstance(stops, list | tuple) else [stops]
+    if wrong := [number for number in (*stops, ids.get("eos", 0), ids.get("bos_ids", 0)) if not isinstance(number, int)]:
+        raise TokenizerError(f"{folder}: a special token's id is a whole number, received {wrong[0]!r}")
     if "eos" in ids and ids["eos"] not in stops:
         stops.append(ids["eos"])
     begins = settings["tokenizer_config"].get("add_bos_token", "bos" in ids)

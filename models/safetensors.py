@@ -64,6 +64,11 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
             raise WeightsError(f"{self.path}: no safetensors file: its header is no JSON object")
         self.metadata = header.pop("__metadata__", {})
         self._entries = {name: self._entry(name, entry, 8 + length, size) for name, entry in header.items()}
+        ends = 8 + length
+        for _, _, first, last in sorted(self._entries.values(), key=lambda entry: entry[2:]):
+            if first != ends:
+                raise WeightsError(f"{self.path}: damaged: its arrays do not lie one behind the other (at byte {first})")
+            ends = last
 
     def _entry(self, name: str, entry: Any, start: int, size: int) -> tuple[np.dtype, tuple[int, ...], int, int]:
         try:

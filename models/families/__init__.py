@@ -71,6 +71,8 @@ def text_config(config: Mapping[str, Any], source: str = "config.json") -> dict[
 def _family(config: Mapping[str, Any], source: str) -> type[Decoder] | type[EmbeddingGemma]:
     known = {name: family for family in (*FAMILIES, *ENCODERS) for name in family.architectures}
     found = config.get("architectures") or []
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"{source}: architectures must be a list of names, received {found!r}")
     architecture = next((name for name in found if name in known), None)
     if architecture is None:
         wanted = ", ".join(map(str, found)) or f"model_type {config.get('model_type')!r}"

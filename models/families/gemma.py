@@ -37,7 +37,7 @@ def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
     """What the second and third version share: a scale of attention of their own, and soft caps."""
     return gemma_config(
         fields,
-        scale=fields.number("query_pre_attn_scalar", 256) ** -0.5,
+        scale=fields.positive("query_pre_attn_scalar", 256) ** -0.5,
         attention_cap=fields.optional_number("attn_logit_softcapping"),
         logit_cap=fields.optional_number("final_logit_softcapping"),
         **changes,

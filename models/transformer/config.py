@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,12 +103,26 @@ class Fields:
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self.raw(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"{self.source}: {name} must be a number, received {value!r}")
         return float(value)
 
+    def positive(self, name: str, default: float | None = None) -> float:
+        """A number above 0."""
+        value = self.number(name, default)
+        if value <= 0:
+            raise ConfigError(f"{self.source}: {name} must be above 0, received {value!r}")
+        return value
+
     def optional_number(self, name: str) -> float | None:
         return self.number(name) if name in self else None
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """An object; empty where there is none."""
+        value = self.raw(name, {})
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{self.source}: {name} must be an object, received {value!r}")
+        return value
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.raw(name, default)
@@ -123,10 +138,13 @@ class Fields:
 
     def rope(self, theta: float = 10000.0, kind_of_layer: str | None = None) -> Rope:
         """Position embedding, in the form of transformers 5 (`rope_parameters`) or of earlier ones (`rope_theta` …)."""
-        found = self.raw("rope_parameters", {})
+        found = self.mapping("rope_parameters")
         if kind_of_layer is not None and isinstance(found.get(kind_of_layer), Mapping):
             found = found[kind_of_layer]
-        scaling = {**(self.raw("rope_scaling", {}) if not found else {}), **found}
+        scaling = {**(self.mapping("rope_scaling") if not found else {}), **found}
+        for name in ("rope_theta", "factor", "original_max_position_embeddings"):
+            if scaling.get(name) is not None:
+                Fields(scaling, self.source).positive(name)
         kind = scaling.get("rope_type", scaling.get("type", "default"))
         if kind not in KINDS:
             raise ConfigError(f"{self.source}: rope_type is {kind!r}; supported are {', '.join(KINDS)}")

@@ -401,7 +401,7 @@ def test_errors_are_no_evidence(bridge):
 def test_what_a_tool_asks_to_be_corrected_is_called_again(lamp):
     done = []
 
-    @tool(permission="write")
+    @tool(permission="write", trusted=True)
     def book(room: str) -> str:
         done.append(room)
         if room == "attic":

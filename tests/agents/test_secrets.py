@@ -53,3 +53,15 @@ def test_unknown_names_stay():
 def test_secrets_that_cannot_be_kept(values):
     with pytest.raises(UsageError, match="secret"):
         Secrets(values)
+
+
+def test_secrets_that_the_user_says_are_hidden(tmp_path):
+    @tool
+    def login(key: str) -> str:
+        return "in"
+
+    model = ScriptedModel.from_calls([[], []])
+    with Agent(model, [login], secrets={"K": KEY}, instructions=f"key {KEY}", log=tmp_path / "log") as agent:
+        agent.run(f"log in with {KEY}")
+        agent.decide(f"log in with {KEY}")
+    assert KEY not in (tmp_path / "log").read_text() + "".join(model.prompts)

@@ -127,12 +127,21 @@ def broken_index(folder):
     return {**data, "weight_map": {**data["weight_map"], name: "../elsewhere.safetensors"}}
 
 
+def changed(folder, **fields):
+    return {"config.json": json.dumps({**json.loads((folder / "config.json").read_text()), **fields}).encode()}
+
+
 @pytest.mark.parametrize(
     ("replace", "error", "message"),
     [
         (lambda f: {"config.json": b"{"}, ConfigError, "no JSON"),
         (lambda f: {"config.json": b"[]"}, ConfigError, "no JSON object"),
         (lambda f: {"config.json": b'{"architectures": ["FooModel"]}'}, ConfigError, "FooModel is not supported"),
+        (lambda f: changed(f, architectures="FooModel"), ConfigError, "architectures must be a list of names"),
+        (lambda f: changed(f, rope_parameters=[1]), ConfigError, "rope_parameters must be an object"),
+        (lambda f: changed(f, rope_parameters={"rope_theta": "a"}), ConfigError, "rope_theta must be a number"),
+        (lambda f: changed(f, query_pre_attn_scalar=0), ConfigError, "query_pre_attn_scalar must be above 0"),
+        (lambda f: {"generation_config.json": b'{"eos_token_id": "x"}'}, TokenizerError, "is a whole number, received 'x'"),
         (lambda f: {"tokenizer.json": None}, TokenizerError, "holds neither tokenizer.json"),
         (lambda f: {"model.safetensors.index.json": b"{}"}, WeightsError, "needs an object weight_map"),
         (
@@ -170,6 +179,10 @@ def test_element_type_and_dialect(folder, tmp_path):
     assert from_preset(save_preset(from_preset(folder, dialect="plain"), tmp_path / "saved")).dialect == "plain"
     with pytest.raises(ElementTypeError, match="use float32"):
         from_preset(folder, dtype="bfloat8")
+    with pytest.raises(ElementTypeError, match="received 'int8'"):
+        from_preset(folder, dtype="int8")
+    with pytest.raises(PresetError, match="no dialect is called 'nope'"):
+        from_preset(folder, dialect="nope")
     with pytest.raises(PresetError, match="options of Hugging Face folders"):
         from_preset("needle_3", dtype="bfloat16")
 
