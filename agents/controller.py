@@ -71,7 +71,7 @@ class Controller:
         self._said = Evidence(settings.instructions)
         self._trusted = Evidence(settings.instructions)  # without what untrusted results say
         self._untrusted = 0  # number of the latest call whose result is not to be trusted
-        self._denied: set[str] = set()  # keys of calls that were not allowed
+        self._denied: dict[str, ToolCall] = {}  # by key: calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
         self._calls = 0
@@ -100,12 +100,12 @@ class Controller:
                 conversation = (*conversation, Said(reply))
                 continue
             if not decision.calls:
-                yield self._answer(decision.text) if self._done and decision.stop is None else ending(decision, self.settings)
+                yield self._last_word(decision)
                 return
             # A tool that changes things and failed for good is left alone: what the model makes of the error is no order.
             withheld = {call.key() for call in decision.calls if call.name in self._broken}
             if all(call.key() in self._denied for call in decision.calls):
-                yield Refusal("denied", "not allowed, and nothing else was proposed", decision.calls)
+                yield self._last_word(Decision(decision.calls, text=decision.text))
                 return
             if all(call.key() in self._done or call.key() in withheld for call in decision.calls):  # would change nothing
                 yield self._answer("")
@@ -260,7 +260,7 @@ class Controller:
         yield Approval(call, granted, reasons, by)
         if granted:
             return None
-        self._denied.add(call.key())
+        self._denied[call.key()] = call
         return ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
 
     def _heard(self, words: str) -> None:
@@ -289,9 +289,21 @@ class Controller:
 
     # -- how it ends --------------------------------------------------------------------------------------------------
 
+    def _last_word(self, decision: Decision) -> Answer | Question | Refusal | Stop | None:
+        """The step that ends the run, where there is nothing more to carry out."""
+        if decision.stop is not None:
+            return decision.stop
+        if self._done:
+            return self._answer(decision.text)
+        if self._denied:
+            names = ", ".join(dict.fromkeys(call.name for call in self._denied.values()))
+            return Refusal("denied", f"not allowed to call {names}, and nothing else was done", tuple(self._denied.values()))
+        return ending(decision, self.settings)
+
     def _answer(self, text: str) -> Answer:
-        """The model's words, behind what failed for good: small models call everything done."""
-        failed = describe_failures(self.run.failures)
+        """The model's words, behind what failed for good or was not allowed: small models call everything done."""
+        denied = [f"{call.name} was not allowed" for call in self._denied.values()]
+        failed = "; ".join([*denied, *filter(None, [describe_failures(self.run.failures)])])
         return Answer(f"{failed}; the model says: {text}" if failed and text else failed or text)
 
 

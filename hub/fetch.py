@@ -65,13 +65,13 @@ def fetch(repo: str, revision: str | None = None, check: Callable[[Path], object
             its files could not be fetched or are not what the hub lists, or the cache cannot be written.
     """
     revision = revision or "main"
-    shelf = _Shelf(repo)
+    shelf = Shelf(repo)
     if COMMIT.fullmatch(revision) and (kept := shelf.snapshot(revision)):
         return kept
     try:
         commit, files = list_files(repo, revision)
     except FetchError as error:
-        kept = shelf.find(revision) or _library_snapshot(repo, revision)
+        kept = shelf.find(revision) or library_snapshot(repo, revision)
         if kept is None:
             raise
         logger.warning("%s; taken from the cache: %s", error, kept)
@@ -85,7 +85,7 @@ def fetch(repo: str, revision: str | None = None, check: Callable[[Path], object
     return folder
 
 
-class _Shelf:
+class Shelf:
     """The part of the cache that belongs to one repository."""
 
     def __init__(self, repo: str):
@@ -133,7 +133,7 @@ class _Shelf:
 class _Fetch:
     """One commit on its way into the cache."""
 
-    def __init__(self, repo: str, commit: str, files: dict[str, HubFile], shelf: _Shelf):
+    def __init__(self, repo: str, commit: str, files: dict[str, HubFile], shelf: Shelf):
         self.repo, self.commit, self.files, self.shelf = repo, commit, files, shelf
         self.address = f"hf://{repo}"
 
@@ -310,7 +310,7 @@ class _Fetch:
         return self.shelf.blobs / f"{file.digest}.partial"
 
 
-def _library_snapshot(repo: str, revision: str) -> Path | None:
+def library_snapshot(repo: str, revision: str) -> Path | None:
     """The folder that huggingface_hub's own cache has of a revision: `hf download` may have filled it."""
     from huggingface_hub import try_to_load_from_cache
 

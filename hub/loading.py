@@ -96,17 +96,17 @@ def find_kept(preset: Preset) -> Path | None:
     """Where a preset lies on this machine, so that it can be loaded without a network; unchecked."""
     from huggingface_hub import try_to_load_from_cache
 
-    from .fetch import _library_snapshot, _Shelf
-    from .sources import _in_package
+    from .fetch import Shelf, library_snapshot
+    from .sources import in_package
 
     repository = preset.repository
     if repository is not None:
         wanted = repository.repo, repository.revision or "main"
-        return _Shelf(wanted[0]).find(wanted[1]) or _library_snapshot(*wanted)
+        return Shelf(wanted[0]).find(wanted[1]) or library_snapshot(*wanted)
     for source in preset.sources:
         if isinstance(source, PackageSource):
             with contextlib.suppress(FetchError):
-                return _in_package(source)
+                return in_package(source)
         elif isinstance(found := try_to_load_from_cache(source.repo, source.path), str):
             return Path(found)
     return None

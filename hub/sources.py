@@ -109,7 +109,7 @@ def locate(preset: Preset) -> Path:
     reasons = []
     for source in preset.sources:
         try:
-            path = _in_package(source) if isinstance(source, PackageSource) else _on_hub(source)
+            path = in_package(source) if isinstance(source, PackageSource) else _on_hub(source)
         except FetchError as error:
             reasons.append(str(error))
             continue
@@ -124,7 +124,7 @@ def locate(preset: Preset) -> Path:
     raise FetchError(f"the weights of {preset.name} were not found: {'; '.join(reasons)}")
 
 
-def _in_package(source: PackageSource) -> Path:
+def in_package(source: PackageSource) -> Path:
     """Only the package's metadata is read: none of its code is imported."""
     install = f"pip install 'ferrule[{source.extra}]'"
     try:

