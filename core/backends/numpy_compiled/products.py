@@ -85,6 +85,21 @@ def _rest(x, w, size, out, first, count):
 
 
 @inline
+def _short_dot(x, w, size, count):
+    """The product of an array x with a row of a matrix."""
+    total = f32(0)
+    if size == 2:
+        b = numba.carray(shorts(w), (count,))
+        for i in range(count):
+            total += x[i] * upper_half(b[i])
+    else:
+        c = row(w, 0, count)
+        for i in range(count):
+            total += x[i] * c[i]
+    return total
+
+
+@inline
 def _dot(x, w, size, out, count):
     """The product of a row of x with one of a matrix."""
     width = DOT_STEPS * LANES
@@ -106,6 +121,12 @@ def _linear_few(name: str, size: int) -> None:
         N, D, R, stride = arg(args, 3), arg(args, 4), arg(args, 5), arg(args, 6)
         width = FEW_STEPS * LANES
         begin, end = share(R, part, parts, 1)
+        if D < DOT_STEPS * LANES:  # adding up the lanes of a tile would cost more than the products
+            for n in range(N):
+                x, out = row(arg(args, 1), n * stride, D), row(arg(args, 0), n * R, R)
+                for r in range(begin, end):
+                    out[r] = _short_dot(x, arg(args, 2) + r * D * size, size, D)
+            return
         for r in range(begin, end):
             w, n = arg(args, 2) + r * D * size, 0
             while n < N:
