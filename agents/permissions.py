@@ -24,8 +24,7 @@ class Permissions:
 
     Attributes:
         read, write, destructive: for tools that are marked so.
-        tainted: for a call with a value of a sensitive parameter that may come from an untrusted result (see `Source`),
-            whatever else is allowed.
+        tainted: for a call that takes the value of a sensitive parameter from an untrusted result, whatever else is allowed.
         tools: for single tools by name, in place of the first three.
 
     Raises:
@@ -61,7 +60,7 @@ class Permissions:
 
 
 def tainted(tool: Tool, evidence: Mapping[str, Source]) -> Iterator[str]:
-    """Which values of sensitive parameters may come from an untrusted result, each in words."""
+    """Which values of sensitive parameters rest on nothing but an untrusted result, each in words."""
     for pointer, source in evidence.items():
         parameter = pointer[1:].split("/", 1)[0].replace("~1", "/").replace("~0", "~")
         if not source.trusted and tool.is_sensitive(parameter):

@@ -16,7 +16,7 @@ from .requests import Events, Request
 from .session import Answered, Session
 from .steps import Run, Step
 
-_MARKS = ("permission", "idempotent", "sensitive", "trusted")
+_MARKS = ("permission", "idempotent", "sensitive", "trusted", "policies")
 
 
 def declaration(tool: Tool) -> dict[str, Any]:

@@ -46,17 +46,22 @@ class Plan:
 
 @dataclass(frozen=True)
 class Source:
-    """What a value of a call rests on.
+    """Where a value of a call comes from.
 
     Attributes:
-        kind: "goal" (the user's words, the instructions or a trusted result support it), "observation" (nothing of those
-            does, and an untrusted result was seen, which it may repeat) or "free" (the model's own words).
-        at: for an observation the number of its call, as ``"2#"``.
+        kind: "goal", "instructions", "reply" (to a question), "observation", "schema" (a default, or a listed value), or "free"
+            (the model's own words).
+        at: for texts the span, as ``"12:18"``; for an observation the number of its call and a JSON pointer into its value, as
+            ``"2#/items/0/name"``, and, where it is a part of that text, the span behind it; for a schema the keyword.
+        text: the words that it rests on.
+        rule: how it follows from them, where it is not there as it stands ("number word", "duration", "date", "code", …).
         trusted: whether whoever wrote these words may fill sensitive arguments.
     """
 
     kind: str
     at: str = ""
+    text: str = ""
+    rule: str = ""
     trusted: bool = True
 
 
@@ -71,7 +76,7 @@ class Call:
             ``name=value`` in JSON.
         turn: the model's turn that it belongs to, from 1; 0 where unknown.
         number: of the call in the run, from 1; 0 where unknown.
-        evidence: what each value rests on, by its JSON pointer into the arguments.
+        evidence: where each value comes from, by its JSON pointer into the arguments.
     """
 
     kind: ClassVar[str] = "call"

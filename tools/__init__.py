@@ -17,12 +17,13 @@ from .errors import (
     UnknownToolError,
 )
 from .loading import load_tools
-from .tool import Permission, Tool, tool
+from .tool import Permission, Policy, Tool, tool
 from .toolset import Toolset
 
 __all__ = [
     "ArgumentError",
     "Permission",
+    "Policy",
     "RetryCall",
     "Tool",
     "ToolCall",

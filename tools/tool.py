@@ -22,6 +22,7 @@ from .schema import NO_PARAMETERS, Schema, check, normalise, pointer, summary, v
 from .signature import read_signature
 
 Permission = Literal["read", "write", "destructive"]
+Policy = Literal["copy", "enum", "derive", "free"]
 DEFAULT_TIMEOUT = 30.0
 _OPTIONS = {
     "name",
@@ -32,6 +33,7 @@ _OPTIONS = {
     "idempotent",
     "sensitive",
     "trusted",
+    "policies",
 }
 
 
@@ -56,6 +58,8 @@ class Tool:
             a tool that writes or destroys, and none of one that reads.
         trusted: Whether its results are as good as the user's own words. Whatever holds text that somebody else may have
             written (a mail, a page, a file) is not.
+        policies: For parameters by name, what their values must rest on: "copy" (what was said, to the letter), "enum" (the
+            schema's list), "derive" (what was said, or what follows from it) or "free" (the model's own words).
 
     Raises:
         ToolDefinitionError: If one of them is not what it should be.
@@ -71,6 +75,7 @@ class Tool:
     idempotent: bool | None = None
     sensitive: tuple[str, ...] | None = None
     trusted: bool = False
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     # From JSON arguments to keyword arguments; None means "as they are, with the schema's defaults".
     decode: Decode | None = field(default=None, repr=False)
 
@@ -113,9 +118,13 @@ class Tool:
             )
         if isinstance(self.sensitive, str):
             raise ToolDefinitionError(f"{where}: sensitive is a list of parameters' names, received {shown(self.sensitive)}")
+        if not isinstance(self.policies, Mapping) or not all(p in get_args(Policy) for p in self.policies.values()):
+            raise ToolDefinitionError(
+                f"{where}: policies give {', '.join(get_args(Policy))} for parameters by name, received {shown(self.policies)}"
+            )
         known = self.parameters.get("properties", {})
-        if unknown := [name for name in (self.sensitive or ()) if name not in known]:
-            raise ToolDefinitionError(f"{where}: there is no parameter {shown(unknown[0])} to be sensitive")
+        if unknown := [name for name in (*(self.sensitive or ()), *self.policies) if name not in known]:
+            raise ToolDefinitionError(f"{where}: there is no parameter {shown(unknown[0])} to be sensitive or have a policy")
         if self.sensitive is not None:
             object.__setattr__(self, "sensitive", tuple(self.sensitive))
 
@@ -263,6 +272,7 @@ def tool(
     idempotent: bool | None = None,
     sensitive: Sequence[str] | None = None,
     trusted: bool = False,
+    policies: Mapping[str, Policy] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -286,7 +296,7 @@ def tool(function: Callable[..., Any] | Tool | None = None, /, **options: Any) -
     Args:
         function: A function or bound method, plain or async, every parameter annotated.
         options: `name` and `description` instead of the function's own; `timeout`, `permission`, `max_result_bytes`,
-            `idempotent`, `sensitive` and `trusted` as in `Tool`.
+            `idempotent`, `sensitive`, `trusted` and `policies` as in `Tool`.
 
     Raises:
         ToolDefinitionError: If the signature cannot be described in JSON Schema; it names the function and parameter.
@@ -308,7 +318,9 @@ def make_tool(function: Any, options: Mapping[str, Any] | None = None, localns: 
         ToolDefinitionError: As `tool`.
     """
     options = options or {}
-    options = {key: value for key, value in options.items() if key not in ("name", "description") or value is not None}
+    options = {
+        key: value for key, value in options.items() if key not in ("name", "description", "policies") or value is not None
+    }
     if isinstance(function, Tool):
         return dataclasses.replace(function, **options) if options else function
     if not callable(function) or isinstance(function, type):

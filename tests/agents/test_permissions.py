@@ -8,7 +8,7 @@ from ferrule.agents.permissions import tainted
 from ferrule.tools import Tool, ToolCall, tool
 
 SCHEMA = {"type": "object", "properties": {"to": {"type": "string"}, "body": {"type": "string"}}}
-TRUSTED, UNTRUSTED = Source("goal"), Source("observation", "1#", trusted=False)
+TRUSTED, UNTRUSTED = Source("goal", "0:3"), Source("observation", "1#/from", trusted=False)
 
 
 def made(permission, **options):

@@ -158,10 +158,10 @@ def test_what_may_be_repeated_and_what_is_sensitive():
     reads, writes = tool()(send), tool(permission="write")(send)
     assert (reads.may_repeat, writes.may_repeat) == (True, False)
     assert (reads.is_sensitive("to"), writes.is_sensitive("to")) == (False, True)
-    marked = tool(permission="write", idempotent=True, sensitive=["to"], trusted=True)(send)
+    marked = tool(permission="write", idempotent=True, sensitive=["to"], trusted=True, policies={"body": "free"})(send)
     assert marked.may_repeat
     assert (marked.is_sensitive("to"), marked.is_sensitive("body")) == (True, False)
-    assert (marked.sensitive, marked.trusted) == (("to",), True)
+    assert (marked.sensitive, marked.policies, marked.trusted) == (("to",), {"body": "free"}, True)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,10 @@ def test_what_may_be_repeated_and_what_is_sensitive():
         {"trusted": "yes"},
         {"sensitive": "to"},
         {"sensitive": ["cc"]},
+        {"policies": {"to": "invent"}},
+        {"policies": {"to": []}},
+        {"policies": {"cc": "copy"}},
+        {"policies": "copy"},
     ],
 )
 def test_marks_that_make_no_sense(options):

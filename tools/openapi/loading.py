@@ -68,7 +68,7 @@ class OperationTool(Tool):
 
     def __post_init__(self) -> None:
         parameters = self.parameters
-        names = dict.fromkeys(parameters["properties"], True) if self.sensitive else {}
+        names = dict.fromkeys(parameters["properties"], True) if self.sensitive or self.policies else {}
         object.__setattr__(self, "parameters", {"type": "object", "properties": names})
         super().__post_init__()
         object.__setattr__(self, "parameters", parameters)
