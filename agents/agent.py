@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ..tools import Tool, Toolset
 from .budget import Budget
@@ -42,7 +42,8 @@ class Agent:
             own account (0 … 1; 0 withholds none). Steps and decisions give the figure that is compared: of n calls that the
             model gives c together, c ** (1 / n).
         grounding: whether values must rest on what was said: optional ones that do not are left out, and calls with required
-            numbers that do not are withheld (see `grounding.py`). Without, the model may work values out by itself.
+            numbers that do not are withheld (see `grounding.py`). "strict": every string and number must, unless its tool says
+            otherwise. Without, the model may work values out by itself.
         permissions: what may be done without being asked.
         approve: is asked for the rest, plain or async: gets an `Approve` (the call, the reasons, the evidence of each value)
             and says True or False. Without one, what would be asked about is not done.
@@ -50,6 +51,8 @@ class Agent:
             ends the run.
         secrets: values by name that tools need and the model and the log must not see; see `secrets.py`.
         dry_run: tools that change things are not executed; the steps tell what would have been.
+        clock: when the runs take place, such as ``"2026-11-22T14:30"``, so that "tomorrow" is a date. Default: what the
+            instructions say of it.
         log: file that every run is appended to; `close`, or a `with` block around the agent, closes it.
 
     Raises:
@@ -68,12 +71,13 @@ class Agent:
         instructions: str = "",
         budget: Budget | None = None,
         min_confidence: float = MIN_CONFIDENCE,
-        grounding: bool = True,
+        grounding: bool | Literal["strict"] = True,
         permissions: Permissions | None = None,
         approve: Callable[[Approve], Any] | None = None,
         ask: Callable[[str], Any] | None = None,
         secrets: Mapping[str, str] | None = None,
         dry_run: bool = False,
+        clock: str | None = None,
         log: str | os.PathLike[str] | None = None,
     ):
         hidden = Secrets(secrets)
@@ -84,6 +88,7 @@ class Agent:
             grounding,
             permissions or Permissions(),
             dry_run,
+            clock,
         )
         self.model = model
         self.tools = tools if isinstance(tools, Toolset) else Toolset(tools)

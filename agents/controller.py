@@ -5,20 +5,22 @@ It is one generator of steps and requests (`requests.py`) and computes nothing t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from ..tools import ToolCall, ToolResult, Toolset
+from .answers import cited
 from .budget import Budget
+from .dates import clock_of
 from .decision import Decision
 from .errors import UsageError
 from .evidence import Evidence
-from .grounding import Grounded, ground
-from .lark import compact
+from .grounding import Grounded, ground, traced
 from .permissions import Permissions
 from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
-from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Source, Stop, describe_failures
+from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
 
 MIN_CONFIDENCE = 0.1
 
@@ -30,9 +32,10 @@ class Settings:
     instructions: str = ""
     budget: Budget = field(default_factory=Budget)
     min_confidence: float = MIN_CONFIDENCE
-    grounding: bool = True
+    grounding: bool | Literal["strict"] = True
     permissions: Permissions = field(default_factory=Permissions)
     dry_run: bool = False
+    clock: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.instructions, str):
@@ -44,6 +47,17 @@ class Settings:
         number = isinstance(self.min_confidence, int | float) and not isinstance(self.min_confidence, bool)
         if not number or not 0 <= self.min_confidence <= 1:
             raise UsageError(f"min_confidence is a number from 0 to 1, received {self.min_confidence!r}")
+        if not (isinstance(self.grounding, bool) or self.grounding == "strict"):
+            raise UsageError(f"grounding is True, False or 'strict', received {self.grounding!r}")
+        try:
+            self.now()
+        except (TypeError, ValueError):
+            example = "2026-11-22T14:30"
+            raise UsageError(f"clock is a date and time such as {example!r}, received {self.clock!r}") from None
+
+    def now(self) -> datetime | None:
+        """When the run takes place: the clock, or what the instructions say of it; None where neither does."""
+        return clock_of(self.instructions) if self.clock is None else datetime.fromisoformat(self.clock)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with its fields."""
@@ -68,9 +82,9 @@ class Controller:
 
     def __init__(self, settings: Settings, tools: Toolset, run: Run):
         self.settings, self.tools, self.run, self.usage = settings, tools, run, run.usage
-        self._said = Evidence(settings.instructions)
-        self._trusted = Evidence(settings.instructions)  # without what untrusted results say
-        self._untrusted = 0  # number of the latest call whose result is not to be trusted
+        self._said = Evidence(settings.now())
+        self._said.add("instructions", settings.instructions)
+        self._numbers: dict[str, int] = {}  # of the latest call with that key
         self._denied: dict[str, ToolCall] = {}  # by key: calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
@@ -82,7 +96,7 @@ class Controller:
         if not len(self.tools):
             yield Refusal("no_tool", "there are no tools, so there is nothing to call; pass some")
             return
-        self._heard(goal)
+        self._said.add("goal", goal)
         conversation: Conversation = (Said(goal),)
         while True:
             stop = self.settings.budget.before_turn(self.usage)
@@ -96,7 +110,7 @@ class Controller:
                 yield replace(question, reply=reply)
                 if reply is None:
                     return
-                self._heard(reply)
+                self._said.add("reply", reply)
                 conversation = (*conversation, Said(reply))
                 continue
             if not decision.calls:
@@ -117,7 +131,7 @@ class Controller:
 
     def decide_first(self, goal: str) -> Generator[Any, Any, Decision]:
         """What the run would call first."""
-        self._heard(goal)
+        self._said.add("goal", goal)
         _, decision = yield from self.decide((Said(goal),))
         return decision
 
@@ -148,11 +162,10 @@ class Controller:
         turn, settings = written.turn, self.settings
         assert turn is not None
         confidence = None if written.confidence is None else min(written.confidence, written.probability)
-        found = [Grounded(call) for call in turn.calls]
-        if settings.grounding and all(call.name in self.tools for call in turn.calls):
-            found = [ground(call, self.tools[call.name], self._said) for call in turn.calls]
+        found = [self._grounded(call) if call.name in self.tools else Grounded(call) for call in turn.calls]
         distinct = _distinct(found).values()
         calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
+        evidence = tuple(item.evidence for item in distinct)
         if confidence is not None and calls:
             # The model's opinion is of all calls together, and several are right less often than one.
             confidence = confidence ** (1 / len(calls))
@@ -163,7 +176,7 @@ class Controller:
         unsure = confidence is not None and confidence < settings.min_confidence
         withheld: tuple[ToolCall, ...] = ()
         if unsure or missing or beyond:
-            calls, withheld, dropped = (), calls, ()
+            calls, withheld, dropped, evidence = (), calls, (), ()
         if unsure:
             missing = beyond = ()
         return Decision(
@@ -176,7 +189,14 @@ class Controller:
             usage=self.usage,
             out_of_range=beyond,
             dropped=dropped,
+            evidence=evidence,
         )
+
+    def _grounded(self, call: ToolCall) -> Grounded:
+        tool, grounding = self.tools[call.name], self.settings.grounding
+        if not grounding:  # whatever it rests on stays, but permissions want to know
+            return Grounded(call, evidence=traced(call, tool, self._said))
+        return ground(call, tool, self._said, strict=grounding == "strict")
 
     # -- carrying it out ----------------------------------------------------------------------------------------------
 
@@ -187,9 +207,7 @@ class Controller:
         """
         found: dict[str, ToolResult] = {}
         wave: dict[int, ToolCall] = {}
-        # by what the model had seen when it wrote the turn
-        evidence = {call.key(): self._sources(call) for call in decision.calls}
-        for call, dropped in zip(decision.calls, decision.dropped):
+        for call, dropped, evidence in zip(decision.calls, decision.dropped, decision.evidence):
             key, alone = call.key(), self._changes_things(call)
             if alone and wave:
                 found |= yield from self._execute(wave)
@@ -205,13 +223,14 @@ class Controller:
                 yield from self._execute(wave)
                 yield stop
                 return None
-            refused = yield from self._permitted(call, evidence[key])
+            refused = yield from self._permitted(call, evidence)
             if refused is not None:
                 found[key] = refused
                 continue
             self._calls += 1
             turn, number = self.usage.turns, self._calls
-            yield Call(call, decision.reasoning, decision.confidence, dropped, turn, number, evidence[key])
+            yield Call(call, decision.reasoning, decision.confidence, dropped, turn, number, evidence)
+            self._numbers[key] = number
             wave[self._calls] = call
             if alone:
                 found |= yield from self._execute(wave)
@@ -223,12 +242,13 @@ class Controller:
         found |= yield from self._execute(wave)
         # A result of an earlier turn answers this turn's call, whose id the model is told.
         results = tuple(replace(found[call.key()], call=call) for call in decision.calls)
-        # An error is no evidence: it may speak of anything, and the values in it are nobody's wish.
         for result in results:
+            number, name = self._numbers.get(result.call.key(), 0), result.call.name
             if result.ok:
-                self._said.add(compact(result.value))
-                if self._is_trusted(result.call):
-                    self._trusted.add(compact(result.value))
+                self._said.observe(number, self.tools[name], result.call.arguments, result.value)
+            elif number and name in self.tools and not self.tools[name].trusted:
+                # An error is no evidence: it may speak of anything, and the values in it are nobody's wish. But it is read.
+                self._said.distrust(number)
         return results
 
     def _execute(self, wave: Mapping[int, ToolCall]) -> Generator[Any, Any, dict[str, ToolResult]]:
@@ -239,7 +259,6 @@ class Controller:
         results, self.usage.seconds = yield Execute(dict(wave), self.settings.budget.seconds_left(self.usage), dry)
         self.usage.calls += len(results)
         self.usage.tool_seconds += sum(result.seconds for result in results)
-        self._untrusted = max([self._untrusted, *(n for n, call in wave.items() if not self._is_trusted(call))])
         found = {result.call.key(): result for result in results}
         self._done |= found
         return found
@@ -263,27 +282,6 @@ class Controller:
         self._denied[call.key()] = call
         return ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
 
-    def _heard(self, words: str) -> None:
-        """The user said something."""
-        self._said.add(words)
-        self._trusted.add(words)
-
-    def _is_trusted(self, call: ToolCall) -> bool:
-        return call.name in self.tools and self.tools[call.name].trusted
-
-    def _sources(self, call: ToolCall) -> dict[str, Source]:
-        """Whether each value rests on words to be trusted; once an untrusted result was seen, any other may repeat it."""
-        found = {}
-        for pointer, value in _leaves(call.arguments):
-            said = not isinstance(value, bool) and value is not None and self._trusted.supports(value)
-            if said:
-                found[pointer] = Source("goal")
-            elif self._untrusted:
-                found[pointer] = Source("observation", f"{self._untrusted}#", trusted=False)
-            else:
-                found[pointer] = Source("free")
-        return found
-
     def _changes_things(self, call: ToolCall) -> bool:
         return call.name in self.tools and self.tools[call.name].permission != "read"
 
@@ -304,7 +302,8 @@ class Controller:
         """The model's words, behind what failed for good or was not allowed: small models call everything done."""
         denied = [f"{call.name} was not allowed" for call in self._denied.values()]
         failed = "; ".join([*denied, *filter(None, [describe_failures(self.run.failures)])])
-        return Answer(f"{failed}; the model says: {text}" if failed and text else failed or text)
+        said = f"{failed}; the model says: {text}" if failed and text else failed or text
+        return Answer(said, cited(text, self._said)[0])
 
 
 def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop | None:
@@ -318,25 +317,13 @@ def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop 
         text = f"not called, since {'; '.join(decision.out_of_range)}; say one that is allowed"
         return Question("out_of_range", text, *rest)
     if decision.missing:
-        text = f"not called, since nothing that was said gives the number for {', '.join(decision.missing)}; say it"
+        text = f"not called, since nothing that was said gives {', '.join(decision.missing)}; say it"
         return Question("missing_value", text, *rest)
     names = ", ".join(call.name for call in decision.withheld)
     each = " each" if len(decision.withheld) > 1 else ""
     needed = settings.min_confidence
     text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}{each}, {needed:.2g} needed)"
     return Refusal("low_confidence", f"{text}; say it in other words, or lower min_confidence", *rest)
-
-
-def _leaves(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that holds no others, with its JSON pointer."""
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _leaves(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
-    elif isinstance(value, list) and value:
-        for number, item in enumerate(value):
-            yield from _leaves(item, f"{pointer}/{number}")
-    else:
-        yield pointer, value
 
 
 def _distinct(written: Iterable[Grounded]) -> dict[str, Grounded]:

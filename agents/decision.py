@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..tools import ToolCall
-from .steps import RunUsage, Stop
+from .steps import RunUsage, Source, Stop
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class Decision:
         calls: those that the agent would make, in the tools' own names; they satisfy the tools' schemas.
         withheld: calls that the model wrote and the agent would not make: the model is not sure enough of them, or values are
             missing.
-        missing: required numbers of theirs that nothing said supports, as ``"tool.argument"``.
+        missing: required values of theirs that nothing said supports, as ``"tool.argument"``.
         out_of_range: what was said that a schema does not allow, one clause each.
         dropped: for each of `calls`, the optional arguments that were left out since nothing said supports them.
+        evidence: for each of `calls`, where its values come from, by their JSON pointers into the arguments.
         text: what it answers instead of calling (after results only).
         reasoning: what it wrote before, for people to read.
         confidence: probability, by the model's own account, that each of the calls is right; None where unknown. Of n calls
@@ -37,3 +38,4 @@ class Decision:
     usage: RunUsage = field(default_factory=RunUsage)
     out_of_range: tuple[str, ...] = ()
     dropped: tuple[tuple[str, ...], ...] = ()
+    evidence: tuple[dict[str, Source], ...] = ()

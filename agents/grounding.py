@@ -13,6 +13,10 @@ means what the tool's author chose; filling it in means what the model happened 
 - Where the number that was said is one that the schema does not allow, the call is not made with another one in its place, nor
   without it.
 - Whole numbers for a `number` become floats, so that equal values have one type.
+
+A tool's own policies for its parameters go before that, and the strict policy goes for all others where it is asked for. Then
+every string and number, also inside arrays and objects, needs a source, required text included; only what is marked "free" may
+be the model's own words. Words inside longer words and dates that nothing confirms do not count.
 """
 
 from __future__ import annotations
@@ -20,11 +24,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..tools import ArgumentError, Tool, ToolCall
 from .evidence import Evidence
+from .passages import IN_A_WORD, WEAK
+from .quantities import numbers as read_numbers
+from .steps import Source
+from .subschemas import Leaf, Path, leaves, optional_part, removed, value_at
+from .wording import lowered
 
 _CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z]{2,4})?")
 _LIMITS = {
@@ -41,63 +50,128 @@ class Grounded:
 
     Attributes:
         call: without the optional arguments that nothing said supports.
-        dropped: those arguments, as ``name=value`` in JSON.
-        missing: required numbers that nothing said supports, as ``tool.argument``; the call is not to be made.
+        dropped: those arguments, as ``name=value`` in JSON; parts of one by their JSON pointer, as ``at/lat=59.9``.
+        missing: required values that nothing said supports, as ``tool.argument``; the call is not to be made.
         out_of_range: arguments for which a number was said that the schema does not allow, one clause each; likewise.
+        evidence: where each value of the call comes from, by its JSON pointer into the arguments; of a name that the schema
+            does not declare by the pointer with a ``#`` behind.
     """
 
     call: ToolCall
     dropped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     out_of_range: tuple[str, ...] = ()
+    evidence: dict[str, Source] = field(default_factory=dict)
 
 
-def ground(call: ToolCall, tool: Tool, evidence: Evidence) -> Grounded:
+def ground(call: ToolCall, tool: Tool, evidence: Evidence, strict: bool = False) -> Grounded:
     """The call as far as it rests on what was said; see the module's policy."""
-    properties, required = tool.parameters.get("properties", {}), tool.parameters.get("required", ())
+    properties = tool.parameters.get("properties", {})
     arguments = {name: _typed(value, properties.get(name)) for name, value in call.arguments.items()}
-    numbers = {
-        name
-        for name, value in arguments.items()
-        if _is_number(value) and not {"integer", "number"}.isdisjoint(_free_kinds(properties.get(name)))
-    }
-    unsupported = {name for name, value in arguments.items() if not _rests(value, properties.get(name), evidence)}
-    used = Evidence(json.dumps([value for name, value in arguments.items() if name not in unsupported])).spoken
-    beyond = {
-        name: clause
-        for name in arguments
-        if name in unsupported & numbers
-        for clause in _beyond(f"{call.name}.{name}", properties.get(name), evidence.spoken - used)
-    }
-    optional = unsupported - set(required)
-    kept = {name: value for name, value in arguments.items() if name not in optional}
-    if optional:
-        try:
-            tool.validate(kept)
-        except ArgumentError:  # another keyword asks for one of them
-            kept, optional = arguments, set()
+    sources = traced(ToolCall(call.name, arguments), tool, evidence)
+    policies = {name: tool.policies.get(name, "derive" if strict else None) for name in arguments}
+    unsupported = [
+        leaf
+        for leaf in leaves(arguments, tool.parameters)
+        if leaf.path and not _is_enough(leaf, sources[leaf.at], policies[str(leaf.path[0])], properties, evidence)
+    ]
+    names = {str(leaf.path[0]) for leaf in unsupported}
+    beyond = _all_beyond(call.name, arguments, properties, names, evidence) if names else {}
+    kept, dropped, needed = _reduced(arguments, unsupported, tool, {name for name in names if policies[name]})
+    needed = {name for name in needed if policies[name] or _is_free_number(arguments[name], properties.get(name))}
+    missing = [name for name in arguments if name in needed and name not in beyond]
+    made = ToolCall(call.name, kept, call.id)
     return Grounded(
-        ToolCall(call.name, kept, call.id),
-        tuple(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items() if name in optional),
-        tuple(
-            f"{call.name}.{name}"
-            for name in arguments
-            if name in unsupported & numbers and name in required and name not in beyond
-        ),
+        made,
+        dropped,
+        tuple(f"{call.name}.{name}" for name in missing),
         tuple(beyond.values()),
+        traced(made, tool, evidence) if dropped else sources,
     )
 
 
-def _rests(value: Any, schema: Any, evidence: Evidence) -> bool:
+def traced(call: ToolCall, tool: Tool, evidence: Evidence) -> dict[str, Source]:
+    """Where each value of a call comes from, as in `Grounded.evidence`; what nothing supports is free."""
+    found = (leaf for leaf in leaves(call.arguments, tool.parameters) if leaf.path)
+    return {leaf.at: evidence.find(leaf.value, leaf.schema, leaf.name) or evidence.free() for leaf in found}
+
+
+def _is_enough(leaf: Leaf, source: Source, policy: str | None, properties: Any, evidence: Evidence) -> bool:
+    """Whether a value may stand in a call under a policy; None is the module's own."""
+    if policy is None:
+        return len(leaf.path) > 1 or _rests(leaf.value, properties.get(leaf.name), source, evidence)
+    if policy == "free" or source.kind == "schema":
+        return True
+    if policy == "enum" or source.kind == "free":
+        return False
+    return source.rule == "" if policy == "copy" else source.rule not in WEAK
+
+
+def _reduced(
+    arguments: dict[str, Any], unsupported: list[Leaf], tool: Tool, firm: set[str]
+) -> tuple[dict[str, Any], tuple[str, ...], set[str]]:
+    """The arguments without what is optional and unsupported, what that was, and the unsupported ones that are required.
+
+    Args:
+        firm: arguments that must not stay without support, not even where the schema misses them.
+    """
+    kept = arguments
+    dropped: list[str] = []
+    needed: set[str] = set()
+    for leaf in unsupported:
+        if not _has(kept, leaf.path):
+            continue  # it went with another one
+        path = optional_part(kept, leaf.path, tool.parameters)
+        if path is None:
+            needed.add(str(leaf.path[0]))
+            continue
+        value = json.dumps(value_at(kept, path), ensure_ascii=False)
+        dropped.append(f"{'/'.join(map(str, path))}={value}")
+        kept = removed(kept, path)
+    if dropped:
+        try:
+            tool.validate(kept)
+        except ArgumentError:  # another keyword asks for one of them
+            return arguments, (), needed | firm
+    return kept, tuple(dropped), needed
+
+
+def _has(arguments: Any, path: Path) -> bool:
+    try:
+        value_at(arguments, path)
+    except (KeyError, IndexError):
+        return False
+    return True
+
+
+def _rests(value: Any, schema: Any, source: Source, evidence: Evidence) -> bool:
     """Whether a value has evidence, or needs none."""
-    if not _free_kinds(schema) or evidence.supports(value):
+    if not _free_kinds(schema):
+        return True
+    if source.kind not in ("free", "schema") or source.rule == "date":
+        return True
+    if value is None or isinstance(value, bool):
         return True
     default = schema.get("default")
     if not all(isinstance(text, str) and _CODE.fullmatch(text) for text in (value, default)):
         return False
-    if value == default or evidence.names(default):
+    meant = evidence.find(default)
+    if value == default or (meant is not None and meant.rule != IN_A_WORD):
         return False
     return not re.search(rf"\b{re.escape(value)}\b", str(schema.get("description", "")))
+
+
+def _all_beyond(
+    tool: str, arguments: dict[str, Any], properties: Any, unsupported: set[str], evidence: Evidence
+) -> dict[str, str]:
+    """What to say of arguments for which a number was said that their limits forbid."""
+    names = [name for name in arguments if name in unsupported and _is_free_number(arguments[name], properties.get(name))]
+    if not names:
+        return {}
+    rest = json.dumps([value for name, value in arguments.items() if name not in unsupported])
+    used = {float(r.value) for r in read_numbers(lowered(rest)) if r.rule in ("", "number in a word")}
+    found = {name: next(_beyond(f"{tool}.{name}", properties.get(name), evidence.spoken - used), "") for name in names}
+    return {name: clause for name, clause in found.items() if clause}
 
 
 def _beyond(where: str, schema: Any, said: set[float]) -> Iterator[str]:
@@ -114,6 +188,10 @@ def _beyond(where: str, schema: Any, said: set[float]) -> Iterator[str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_free_number(value: Any, schema: Any) -> bool:
+    return _is_number(value) and not {"integer", "number"}.isdisjoint(_free_kinds(schema))
 
 
 def _free_kinds(schema: Any) -> set[str]:

@@ -6,6 +6,7 @@ asked for these very arguments, and a "yes" counts once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -64,4 +65,6 @@ def tainted(tool: Tool, evidence: Mapping[str, Source]) -> Iterator[str]:
     for pointer, source in evidence.items():
         parameter = pointer[1:].split("/", 1)[0].replace("~1", "/").replace("~0", "~")
         if not source.trusted and tool.is_sensitive(parameter):
-            yield f"{parameter} may come from the result of call {source.at.split('#')[0]}, which is not trusted"
+            calls = re.findall(r"(\d+)#", source.at)
+            where = f"the result of call {calls[0]}, which" if calls else "a result that"
+            yield f"{parameter} may come from {where} is not trusted"

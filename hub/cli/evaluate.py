@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...agents import Budget
 from ...agents.agent import MIN_CONFIDENCE
 from ..evaluation import ALL_CATEGORIES, CATEGORIES, Result, evaluate, read_baseline
+from ..evaluation.grounding import CATEGORIES as GROUNDED
+from ..evaluation.grounding import evaluate_grounding
 from ..loading import from_preset, weights_sha256
 from .console import err, one_line_errors, out, print_json
 from .options import MinConfidence, given, whole_number
@@ -81,3 +83,27 @@ def bfcl(
         print_json(report.to_json())
     else:
         out.print(report.table())
+
+
+@app.command()
+def grounding(
+    category: Annotated[
+        list[str] | None, typer.Option("--category", "-c", help=f"With answers; default: {', '.join(GROUNDED)}.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="N", help="At most this many cases of each category.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+) -> None:
+    """Strict grounding on BFCL's gold answers, without a model: how many it refuses, and how many wrong values it catches."""
+    with one_line_errors():
+        report = evaluate_grounding(category or GROUNDED, limit)
+    if as_json:
+        print_json(report.to_json())
+        return
+    for case, what in report.refused.items():
+        out.print(f"{case}: {', '.join(what)}", markup=False)
+    out.print(f"refused: {len(report.refused)} of {report.cases} gold answers ({report.false_refusals:.1%})")
+    out.print(
+        f"caught: {report.caught_numbers} of {report.numbers} wrong numbers, {report.caught_texts} of {report.texts} texts"
+    )
