@@ -1,4 +1,4 @@
-"""Tools from a file or an address: Python functions, JSON schemas, or an OpenAPI document."""
+"""Tools from a file or an address: Python functions, JSON schemas, an OpenAPI document, or an MCP server."""
 
 from __future__ import annotations
 
@@ -14,36 +14,48 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import ToolDefinitionError, describe
+from .origin import remember, source_origin
 from .tool import Tool, make_tool, shown
 from .toolset import Toolset
 
-_TAKES = "tools are a .py file of functions, a .json file of schemas, or an OpenAPI document (.json, .yaml or an address)"
+_TAKES = (
+    "tools are a .py file of functions, a .json file of schemas, an OpenAPI document (.json, .yaml or an address), "
+    "or an MCP server (mcp:COMMAND or mcp:https://…)"
+)
 
 
-def load_tools(source: str | Path, **openapi: Any) -> Toolset:
-    """The tools of a file, or of an OpenAPI document.
+def load_tools(source: str | Path, **options: Any) -> Toolset:
+    """The tools of a file, of an OpenAPI document, or of an MCP server.
 
     A `.py` file is imported under a private module name. Its folder stays at the end of `sys.path`, so that what its functions
-    import when they are called is found. Its tools are the
-    `Tool` objects in its namespace or, if there are none, all public functions defined in it. Importing runs the file.
+    import when they are called is found. Its tools are the `Tool` objects and those of the `Toolset`s in its namespace or, if
+    there are none, all public functions defined in it. Importing runs the file.
     A `.json` file holds one schema or a list of schemas; such tools can be called for but have no function to run. It may also
     be an OpenAPI document, as may a `.yaml` file and an http(s) address: its operations are called for real.
+    `mcp:COMMAND` starts an MCP server, and `mcp:https://…` connects to one; the session lasts as long as the tools.
 
     Args:
-        source: Path of the file, or address of an OpenAPI document.
-        openapi: Options of `ferrule.tools.openapi.load_openapi`: `servers`, `allow_private`, `operations`, `timeout`, `stall`.
+        source: Path of the file, address of an OpenAPI document, or an MCP server.
+        options: Of `ferrule.tools.openapi.load_openapi` (`servers`, `allow_private`, `operations`, `timeout`, `stall`), or of
+            `ferrule.tools.mcp.load_mcp`.
 
     Raises:
         ToolDefinitionError: If there is no such file, it does not import or parse, holds no tools, or a tool in it
             is wrong; one line that names the file and says what to do.
     """
+    return remember(_loaded(source, options), source_origin(source, options))
+
+
+def _loaded(source: str | Path, options: dict[str, Any]) -> Toolset:
     text = str(source)
     if re.match(r"(?i)https?://", text):
-        return _from_openapi(text, openapi)
+        return _from_openapi(text, options)
     if re.match(r"(?i)(file|hf)://", text):
         raise ToolDefinitionError(f"tools cannot be read from the address {shown(text)}: {_TAKES}")
     if text.lower().startswith("mcp:"):
-        raise ToolDefinitionError(f"MCP servers ({shown(text)}) are not supported yet: {_TAKES}")
+        from .mcp import load_mcp
+
+        return load_mcp(text[len("mcp:") :].strip(), **options)
     path = Path(text).expanduser()
     try:
         if path.is_dir():
@@ -57,9 +69,9 @@ def load_tools(source: str | Path, **openapi: Any) -> Toolset:
         raise ToolDefinitionError(f"cannot read the tools file {shown(text)}: {describe(error)}") from None
     document = _read_json(path, data) if path.suffix == ".json" else None
     if path.suffix in (".yaml", ".yml") or (isinstance(document, dict) and ("openapi" in document or "swagger" in document)):
-        return _from_openapi(str(path), openapi)
-    if openapi:
-        raise ToolDefinitionError(f"{text} is no OpenAPI document, so {min(openapi)} means nothing for it; leave it out")
+        return _from_openapi(str(path), options)
+    if options:
+        raise ToolDefinitionError(f"{text} is a plain file, so {min(options)} means nothing for it; leave it out")
     return _from_python(path, data) if path.suffix == ".py" else _from_schemas(path, document)
 
 
@@ -94,7 +106,7 @@ def _from_python(path: Path, data: bytes) -> Toolset:
         sys.path.append(folder)
     try:
         exec(code, module.__dict__)
-        return Toolset(_collect(module))
+        return Toolset(collected(module))
     except BaseException as error:
         if previous is None:
             del sys.modules[name]
@@ -122,10 +134,16 @@ def _refuse(error: BaseException, path: Path) -> NoReturn:
     raise ToolDefinitionError(f"{at}: {describe(error)} ({advice})") from error
 
 
-def _collect(module: types.ModuleType) -> list[Tool]:
+def collected(module: types.ModuleType) -> list[Tool]:
+    """The tools of a module: its `Tool`s and those of its `Toolset`s or, if there are none, its public functions.
+
+    Raises:
+        ToolDefinitionError: it has none, or a function cannot be one.
+    """
     values = list({id(value): value for value in vars(module).values()}.values())
-    if tools := [value for value in values if isinstance(value, Tool)]:
-        return tools
+    sets = [value for value in values if isinstance(value, Toolset)]
+    if tools := [*(value for value in values if isinstance(value, Tool)), *(tool for found in sets for tool in found)]:
+        return list({id(tool): tool for tool in tools}.values())
     functions = [value for value in values if _is_public_function(value, module)]
     if not functions:
         raise ToolDefinitionError("no tools found (decorate a function with @tool, or define a public typed function)")

@@ -51,7 +51,8 @@ def to_json(value: Any, max_bytes: int | None = MAX_RESULT_BYTES) -> Any:
 
 def _too_large(received: str, max_bytes: int) -> str:
     return (
-        f"the result is too large: {received}, at most {max_bytes} bytes are allowed (return less, or raise max_result_bytes)"
+        f"the result is too large: {received}, at most {max_bytes} bytes are allowed, so nothing of it was kept "
+        "(return less, or raise max_result_bytes)"
     )
 
 

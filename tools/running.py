@@ -11,11 +11,12 @@ import asyncio
 import contextvars
 import inspect
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ToolFailed, ToolTimeout, one_line
+from .errors import ToolFailed, ToolTimeout, describe, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def run(function: Callable[..., Any], arguments: dict[str, Any], timeout: float 
 
     Raises:
         ToolTimeout: If the limit passed.
-        ToolFailed: If the function called `sys.exit` or was cancelled from inside.
+        ToolFailed: If the function called `sys.exit`, was cancelled from inside, or raised what is no `Exception`.
         Exception: Whatever else the function raised.
     """
     if timeout is None and not inspect.iscoroutinefunction(function):
@@ -78,10 +79,15 @@ def run(function: Callable[..., Any], arguments: dict[str, Any], timeout: float 
 async def arun(function: Callable[..., Any], arguments: dict[str, Any], timeout: float | None, name: str) -> Any:
     """As `run`, from a coroutine: async functions run on the caller's event loop, plain ones on a daemon thread."""
     if inspect.iscoroutinefunction(function):
+        process = os.getpid()
         try:
-            return await _limited(function(**arguments), timeout, name)
-        except SystemExit as error:
-            raise _exited(name, error) from error
+            value = await _limited(function(**arguments), timeout, name)
+        except BaseException as error:
+            _end_child(process, 1)
+            _refuse(error, name)
+            raise
+        _end_child(process, 0)
+        return value
     loop = asyncio.get_running_loop()
     finished = asyncio.Event()
 
@@ -100,12 +106,34 @@ async def arun(function: Callable[..., Any], arguments: dict[str, Any], timeout:
 
 
 def _guarded(body: Callable[[], Any], name: str) -> Any:
+    process = os.getpid()
     try:
-        return body()
-    except SystemExit as error:
-        raise _exited(name, error) from error
-    except (asyncio.CancelledError, GeneratorExit) as error:
-        raise ToolFailed(f"tool {name!r} was cancelled from inside") from error
+        value = body()
+    except BaseException as error:
+        _end_child(process, 1)
+        _refuse(error, name)
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            raise ToolFailed(f"tool {name!r} was cancelled from inside") from error
+        raise
+    _end_child(process, 0)
+    return value
+
+
+def _refuse(error: BaseException, name: str) -> None:
+    """ToolFailed for what would end more than the tool: `sys.exit`, and errors of libraries that are no `Exception`.
+
+    Only Ctrl-C, which is the user's, and cancellation are left.
+    """
+    if isinstance(error, SystemExit):
+        raise ToolFailed(f"tool {name!r} tried to end the program: SystemExit: {one_line(error.code, 200)}") from error
+    if not isinstance(error, Exception | KeyboardInterrupt | asyncio.CancelledError | GeneratorExit):
+        raise ToolFailed(describe(error)) from error
+
+
+def _end_child(process: int, status: int) -> None:
+    """Where a tool forked and its child comes back here, too, the child ends: it must not go on with the program."""
+    if os.getpid() != process:
+        os._exit(status)
 
 
 def _settle(value: Any, timeout: float | None, name: str) -> Any:
@@ -140,7 +168,3 @@ def _timed_out(name: str, timeout: float | None) -> ToolTimeout:
 def _left_behind(name: str, timeout: float | None) -> ToolTimeout:
     logger.warning("tool %r passed its limit of %g s; its thread is left behind", name, timeout)
     return ToolTimeout(f"tool {name!r} took longer than its limit of {timeout:g} s and was left behind")
-
-
-def _exited(name: str, error: SystemExit) -> ToolFailed:
-    return ToolFailed(f"tool {name!r} tried to end the program: SystemExit: {one_line(error.code, 200)}")

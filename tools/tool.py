@@ -24,6 +24,7 @@ from .signature import read_signature
 Permission = Literal["read", "write", "destructive"]
 Policy = Literal["copy", "enum", "derive", "free"]
 DEFAULT_TIMEOUT = 30.0
+_ADDRESSES = {"uri", "uri-reference", "iri", "iri-reference", "hostname", "idn-hostname"}
 _OPTIONS = {
     "name",
     "description",
@@ -34,6 +35,7 @@ _OPTIONS = {
     "sensitive",
     "trusted",
     "policies",
+    "returns",
 }
 
 
@@ -55,11 +57,15 @@ class Tool:
         idempotent: Whether the same call made twice does no more than made once, so that it may be repeated when nobody knows
             whether it was carried out; None means that tools that only read are.
         sensitive: Parameters whose values may not come from an untrusted result without approval; None means every parameter of
-            a tool that writes or destroys, and none of one that reads.
+            a tool that writes or destroys, and of one that reads those whose schema says that they are addresses ("format" is
+            "uri", "iri", "hostname" or the like), since a request carries out of the house what stands in it. Name them where
+            the schema does not say so, and whatever else leaves the house when it is asked for.
         trusted: Whether its results are as good as the user's own words. Whatever holds text that somebody else may have
             written (a mail, a page, a file) is not.
         policies: For parameters by name, what their values must rest on: "copy" (what was said, to the letter), "enum" (the
             schema's list), "derive" (what was said, or what follows from it) or "free" (the model's own words).
+        returns: JSON Schema of its results, where it is known. Nothing is checked against it; it tells which tool knows what
+            another one needs.
 
     Raises:
         ToolDefinitionError: If one of them is not what it should be.
@@ -76,6 +82,7 @@ class Tool:
     sensitive: tuple[str, ...] | None = None
     trusted: bool = False
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    returns: Schema | None = field(default=None, repr=False)
     # From JSON arguments to keyword arguments; None means "as they are, with the schema's defaults".
     decode: Decode | None = field(default=None, repr=False)
 
@@ -135,13 +142,19 @@ class Tool:
 
     def is_sensitive(self, parameter: str) -> bool:
         """Whether a value for that parameter may not come from an untrusted result without approval."""
-        return self.permission != "read" if self.sensitive is None else parameter in self.sensitive
+        declared = self.parameters.get("properties", {})
+        if parameter not in declared:
+            return self.permission != "read" and self.sensitive != ()
+        if self.sensitive is not None:
+            return parameter in self.sensitive
+        return self.permission != "read" or any(kind in _ADDRESSES for kind in _formats(declared[parameter]))
 
     @classmethod
     def from_schema(cls, schema: Mapping[str, Any], function: Callable[..., Any] | None = None, **options: Any) -> Tool:
         """A tool from `{"name", "description", "parameters"}`, bare or inside `{"type": "function", "function": …}`.
 
-        `parameters` may be missing (no arguments); `input_schema` and `inputSchema` are read as well. Type names that
+        `parameters` may be missing (no arguments); `input_schema` and `inputSchema` are read as well, and as `returns`
+        also `outputSchema` and `response`. Type names that
         JSON Schema does not have but files in the wild do (int, float, bool, dict, list, tuple, any) are normalised.
 
         Args:
@@ -168,6 +181,8 @@ class Tool:
         except RecursionError:
             raise ToolDefinitionError(f"tool {shown(name)}: the schema is nested too deeply") from None
         description = schema.get("description")
+        results = [schema[key] for key in ("returns", "outputSchema", "response") if isinstance(schema.get(key), dict)]
+        options.setdefault("returns", copy.deepcopy(results[0]) if results else None)
         return cls(name, "" if description is None else description, parameters, function, **options)
 
     @property
@@ -331,6 +346,14 @@ def make_tool(function: Any, options: Mapping[str, Any] | None = None, localns: 
     found, parameters, decode = read_signature(function, name, localns)
     description = options.pop("description", found)
     return Tool(name, description, parameters, function, decode=decode, **options)
+
+
+def _formats(schema: Any) -> list[str]:
+    """The formats of a parameter, of its alternatives and of its items."""
+    if not isinstance(schema, Mapping):
+        return []
+    inner = [schema.get("items"), *(item for name in ("anyOf", "oneOf", "allOf") for item in schema.get(name) or ())]
+    return [str(schema.get("format")), *(name for item in inner for name in _formats(item))]
 
 
 def shown(value: object) -> str:

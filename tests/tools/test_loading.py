@@ -150,7 +150,6 @@ def test_files_that_do_not_load(write, name, text, words):
     [
         ("file:///tmp/tools.py", "address"),
         ("HF://org/tools", "address"),
-        ("mcp:npx server", "MCP"),
         ("no/such/file.py", "there is no file"),
         ("no/such/file.json", "there is no file"),
         ("no_such_tools", ".py"),
@@ -184,5 +183,5 @@ def test_options_are_for_openapi_documents(write):
     document = {"openapi": "3.1.0", "paths": {"/x": {"get": {"operationId": "x", "responses": {}}}}}
     path = write("api.json", json.dumps(document))
     assert load_tools(path, servers=["https://example.com"], operations=["x"]).names == ("x",)
-    with pytest.raises(ToolDefinitionError, match="no OpenAPI document, so servers means nothing"):
+    with pytest.raises(ToolDefinitionError, match="is a plain file, so servers means nothing"):
         load_tools(write("tools.py", TYPED), servers=["https://example.com"])

@@ -43,6 +43,17 @@ def test_a_schema_may_lack_almost_everything():
     assert Tool.from_schema({"name": "f", "parameters": {"properties": {"a": {}}}}).parameters["type"] == "object"
 
 
+@pytest.mark.parametrize("key", ["returns", "outputSchema", "response"])
+def test_what_a_tool_returns(key):
+    schema = {"type": "object", "properties": {"id": {"type": "integer"}}}
+    made = Tool.from_schema({"name": "f", key: schema})
+    assert made.returns == schema
+    assert made.returns is not schema
+    assert "returns" not in made.schema()
+    assert Tool.from_schema({"name": "f", key: "text"}).returns is None
+    assert Tool.from_schema({"name": "f"}, returns=schema).returns == schema
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -183,3 +194,28 @@ def test_marks_that_make_no_sense(options):
 
     with pytest.raises(ToolDefinitionError, match=r"received|cc"):
         tool(**options)(send)
+
+
+@pytest.mark.parametrize(
+    ("schema", "is_address"),
+    [
+        ({"type": "string", "format": "uri"}, True),
+        ({"anyOf": [{"type": "string", "format": "iri-reference"}, {"type": "null"}]}, True),
+        ({"type": "array", "items": {"type": "string", "format": "hostname"}}, True),
+        ({"type": "string", "format": "date"}, False),
+        ({"type": "string"}, False),
+        (True, False),
+    ],
+)
+def test_addresses_are_sensitive_even_where_a_tool_only_reads(schema, is_address):
+    parameters = {"type": "object", "properties": {"at": schema, "other": {"type": "string"}}}
+    assert Tool("f", "", parameters).is_sensitive("at") is is_address
+    assert not Tool("f", "", parameters).is_sensitive("other")
+    assert not Tool("f", "", parameters, sensitive=()).is_sensitive("at")
+    assert Tool("f", "", parameters, permission="write").is_sensitive("at")
+
+
+def test_parameters_that_are_not_declared_are_sensitive_where_something_changes():
+    assert Tool("f", permission="write").is_sensitive("more")
+    assert not Tool("f", permission="write", sensitive=()).is_sensitive("more")
+    assert not Tool("f").is_sensitive("more")

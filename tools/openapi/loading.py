@@ -94,6 +94,7 @@ def _tool(operation: Operation, client: Client, timeout: float) -> Tool:
         permission=operation.permission,
         idempotent=operation.idempotent,
         decode=decode,
+        returns=operation.responses.described(),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from jsonschema import Draft202012Validator
 
 from ..errors import RetryCall, ToolDefinitionError, describe, one_line
-from ..schema import summary, validator, violations
+from ..schema import Schema, summary, validator, violations
 from .bodies import is_json, is_text, plain_type
 from .client import Reply
 from .document import Document
@@ -23,6 +23,10 @@ MAX_SHOWN_BYTES = 256 << 10
 """Binary content up to this size is handed on as base64; of larger content only the size is told."""
 
 _EXCERPT = 300
+
+
+_OUTLINED = 5  # levels of a schema that are described
+_MOST_OUTLINED = 40  # properties of a level
 
 
 class Responses:
@@ -53,6 +57,33 @@ class Responses:
                 response, _ = self.document.follow(self.raw[key], self.file, f"response {key}")
                 found.update(dict.fromkeys(_content(response)))
         return ", ".join(name for name in found if re.fullmatch(r"[\x21-\x7e ]+", name)) or "*/*"
+
+    def described(self) -> Schema | None:
+        """The properties of an answer of success with their descriptions, without everything else of its schema."""
+        key = next((key for key in self.raw if key in ("200", "201", "2XX", "2xx") or key == "default"), None)
+        if key is None:
+            return None
+        response, file = self.document.follow(self.raw[key], self.file, f"response {key}")
+        media = next((item for name, item in _content(response).items() if "json" in name and isinstance(item, dict)), None)
+        return None if media is None else self._outline(media.get("schema"), file, _OUTLINED)
+
+    def _outline(self, schema: Any, file: str, depth: int) -> Schema:
+        """Properties and items of a schema, down to some depth."""
+        if not isinstance(schema, dict) or not depth:
+            return {}
+        schema, file = self.document.follow(schema, file, "schema")
+        found: Schema = {"description": schema["description"]} if isinstance(schema.get("description"), str) else {}
+        members = [schema, *(part for part in schema.get("allOf", ()) if isinstance(part, dict))]
+        properties: Schema = {}
+        for member in members:
+            member, place = self.document.follow(member, file, "schema")
+            for name, item in list((member.get("properties") or {}).items())[:_MOST_OUTLINED]:
+                properties[name] = self._outline(item, place, depth - 1)
+        if properties:
+            found["properties"] = properties
+        if "items" in schema:
+            found["items"] = self._outline(schema["items"], file, depth - 1)
+        return found
 
     def read(self, reply: Reply, method: str, redactor: Redactor, variables: Sequence[str] = ()) -> Any:
         """The JSON value of an answer.

@@ -128,3 +128,39 @@ def test_nothing_is_imported_for_other_tools(tmp_path):
     code = "import sys\nfrom ferrule.tools import load_tools\nprint('httpcore2' in sys.modules, 'yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_what_an_operation_returns(tmp_path):
+    """Names and descriptions of an answer's properties, through references and allOf, and never endlessly."""
+    person = {
+        "allOf": [{"$ref": "#/components/schemas/Named"}],
+        "properties": {
+            "id": {"type": "integer", "description": "Id of the person."},
+            "friends": {"$ref": "#/components/schemas/People"},
+        },
+    }
+    schemas = {
+        "Person": person,
+        "Named": {"properties": {"name": {"type": "string"}}},
+        "People": {"type": "array", "items": {"$ref": "#/components/schemas/Person"}},
+        "Endless": {"type": "array", "items": {"$ref": "#/components/schemas/Endless"}},
+    }
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/People"}}}
+    answers = {"200": {"description": "", "content": content}, "404": {"description": ""}}
+    operation = {"operationId": "people", "responses": answers}
+    path = tmp_path / "api.json"
+    servers = [{"url": "https://example.org"}]
+    path.write_text(json.dumps(document(paths={"/p": {"get": operation}}, components={"schemas": schemas}, servers=servers)))
+    items = load_openapi(path)["people"].returns["items"]
+    assert set(items["properties"]) == {"name", "id", "friends"}
+    assert items["properties"]["id"] == {"description": "Id of the person."}
+    depth, node = 0, items
+    while "items" in node.get("properties", {}).get("friends", {}):
+        node, depth = node["properties"]["friends"]["items"], depth + 1
+    assert 1 <= depth <= 3
+    content["application/json"]["schema"] = {"$ref": "#/components/schemas/Endless"}
+    path.write_text(json.dumps(document(paths={"/p": {"get": operation}}, components={"schemas": schemas}, servers=servers)))
+    assert "items" in load_openapi(path)["people"].returns
+    empty = {"operationId": "nothing", "responses": {"204": {"description": ""}}}
+    path.write_text(json.dumps(document(paths={"/p": {"get": empty}}, servers=servers)))
+    assert load_openapi(path)["nothing"].returns is None
