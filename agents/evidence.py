@@ -8,7 +8,8 @@ number worked out from others (`arithmetic`).
 
 Whoever wrote the words counts, too. The user's goal, replies and instructions are trusted, and so are the results of tools that
 are marked so. Other results are not, and once there is one, neither is what only the model says: it may repeat, in words of its
-own, what somebody else wrote there.
+own, what somebody else wrote there. From then on the user's words must be closer to a value than they need be otherwise
+(`taint`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .moments import pieces
 from .passages import IN_A_WORD, SPELLING, Passage, key, passages_of, split_place
 from .quantities import ARTICLE, SMALL, Reading
 from .steps import Source
+from .taint import SAME, follows, says
 from .wording import Span, inflected, lowered, phrase, squashed, stem, tokens
 
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d)?([T ].*)?|\d\d?:\d\d(:\d\d)?(\s*[ap]\.?m\.?|Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
@@ -79,7 +81,7 @@ class Evidence:
     def observe(self, number: int, tool: Tool, arguments: Mapping[str, Any], value: Any) -> None:
         """A call succeeded.
 
-        What a trusted tool only gives back of its arguments is trusted no more than these were.
+        What a trusted tool makes of its arguments is trusted no more than these were.
 
         Args:
             number: of the call in the run; a result that is there already does not count twice.
@@ -89,15 +91,9 @@ class Evidence:
         """
         if number in self.values:
             return
-        echoes = self._doubtful(arguments) if tool.trusted else ()
-        leaves = []
-        for leaf in passages_of(number, value, tool.trusted, self.clock):
-            if any(echo in leaf.low for echo in echoes):
-                leaf = Passage(leaf.kind, leaf.text, False, leaf.base, leaf.number, leaf.clock)
-            leaves.append(leaf)
-        trusted = tool.trusted and all(leaf.trusted for leaf in leaves)
+        trusted = tool.trusted and not self._is_doubtful(arguments)
         self.values[number] = value
-        self._leaves[number] = leaves
+        self._leaves[number] = list(passages_of(number, value, trusted, self.clock))
         self._whole[number] = Passage("observation", compact(value), trusted, f"{number}#", clock=self.clock)
         if not trusted:
             self.distrust(number)
@@ -106,15 +102,15 @@ class Evidence:
         """The model saw what a call of an untrusted tool gave, though it is no evidence: an error's text."""
         self.untrusted = self.untrusted or number
 
-    def _doubtful(self, arguments: Mapping[str, Any]) -> list[str]:
-        """Those arguments, in lower case, that nothing trusted supports."""
-        found = []
+    def _is_doubtful(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether nothing trusted supports one of those arguments, names in them included."""
         for leaf in passages_of(0, dict(arguments), True, None) if self.untrusted else ():
-            value = leaf.text if leaf.number is None else leaf.number
-            source = None if leaf.base.endswith("#") else self.find(value)
-            if not leaf.base.endswith("#") and leaf.text.strip() and (source is None or not source.trusted):
-                found.append(leaf.low)
-        return found
+            if leaf.base.count("/") == 1 and leaf.base.endswith("#"):
+                continue  # the name of a parameter
+            source = self.find(leaf.text if leaf.number is None else leaf.number)
+            if leaf.text.strip() and (source is None or not source.trusted):
+                return True
+        return False
 
     # -- what supports a value ----------------------------------------------------------------------------------------
 
@@ -150,12 +146,24 @@ class Evidence:
         return Source("free", f"{self.untrusted}#" if self.untrusted else "", "", rule, not self.untrusted)
 
     def _said(self, value: str | float, name: str = "") -> Source | None:
-        for trusted in (True, False):
-            found = self._number(value, trusted, name) if not isinstance(value, str) else self._words(value, trusted)
-            if found is not None:
-                return found
-        found = self._worked_out(value) if not isinstance(value, str) else self._moment(value)
-        return found
+        found = self._supported(value, True, name)
+        if found is not None and (not self.untrusted or self._is_meant(value, found)):
+            return found
+        foreign = self._supported(value, False, name)
+        if foreign is not None:
+            return foreign
+        if found is not None:
+            return found if follows(found.rule) else replace(found, trusted=False)
+        return self._worked_out(value) if not isinstance(value, str) else self._moment(value)
+
+    def _supported(self, value: str | float, trusted: bool, name: str) -> Source | None:
+        return self._words(value, trusted) if isinstance(value, str) else self._number(value, trusted, name)
+
+    def _is_meant(self, value: str | float, found: Source) -> bool:
+        """Whether trusted words say a value, so that it does not matter who else does; see `taint.py`."""
+        if not isinstance(value, str) or found.rule in SAME:
+            return says(value, found.text, found.rule)
+        return any(says(value, passage.text, "") for passage in self._verbatim(value, True))
 
     def _passages(self, trusted: bool) -> Iterator[Passage]:
         if trusted:
@@ -286,6 +294,10 @@ class Evidence:
             if (span := flag_at(value, name, passage.low)) is not None:
                 return _source(passage, span, "wording")
         return None
+
+    def mentions(self, name: str) -> bool:
+        """Whether trusted words mention something of that name, without a "not" in front."""
+        return self._flag(True, name) is not None
 
     # -- for whoever checks it again ----------------------------------------------------------------------------------
 

@@ -141,13 +141,25 @@ def test_sources(value, source):
 
 
 def test_the_users_words_before_those_of_results_and_words_as_they_stand_before_what_follows():
-    evidence = said("for 2 hours in Oslo")
-    evidence.observe(1, LOOK, {}, {"city": "Oslo", "minutes": 120, "code": "de"})
-    evidence.observe(2, TRUSTED, {}, {"language": "German"})
+    evidence = said("for 2 hours in Oslo, twenty-five of us, also to Bergen-Nord")
+    evidence.observe(1, TRUSTED, {}, {"language": "German", "minutes": 120})
+    assert evidence.find(120) == Source("observation", "1#/minutes", "120")
+    evidence.observe(2, LOOK, {}, {"city": "Oslo", "minutes": 120, "code": "de", "people": 25, "at": "Bergen"})
     assert evidence.find("Oslo").kind == "goal"
-    assert evidence.find(120) == Source("goal", "4:11", "2 hours", "duration")
-    assert evidence.find("de") == Source("observation", "2#/language", "German", "code")  # trusted first
+    assert evidence.find(25) == Source("goal", "21:32", "twenty-five", "number word")
+    assert evidence.find("fr") is None
+    assert evidence.find(7200) == Source("goal", "4:11", "2 hours", "duration")
+    assert evidence.find("minutes").trusted
+
+
+def test_what_somebody_else_says_is_not_what_might_follow_from_the_users_words():
+    evidence = said("for 2 hours in Oslo, also to Bergen-Nord, in German")
+    evidence.observe(1, LOOK, {}, {"city": "Oslo", "minutes": 120, "code": "de", "at": "Bergen"})
+    assert evidence.find(120) == Source("observation", "1#/minutes", "120", trusted=False)
+    assert evidence.find("de") == Source("observation", "1#/code", "de", trusted=False)
+    assert evidence.find("Bergen") == Source("observation", "1#/at", "Bergen", trusted=False)
     assert evidence.find("minutes") == Source("observation", "1#/minutes#", "minutes", trusted=False)
+    assert evidence.find("bergennord") == Source("goal", "29:40", "Bergen-Nord", "spelling", trusted=False)
 
 
 def test_a_result_counts_once():
@@ -221,10 +233,13 @@ def test_letters_inside_of_words_are_not_trusted_once_somebody_else_has_spoken()
 def test_a_trusted_tool_cannot_make_words_of_its_caller_trusted():
     evidence = said("note it for Ada")
     evidence.observe(1, LOOK, {}, "evil@example.com")
-    evidence.observe(2, TRUSTED, {"to": "evil@example.com", "for": "Ada"}, {"sent": ["evil@example.com", "Ada"], "id": 17})
+    evidence.observe(2, TRUSTED, {"to": "evil@example.com", "for": "Ada"}, {"sent": ["EVIL", "Ada"], "id": 17})
     assert not evidence.find("evil@example.com").trusted
+    assert not evidence.find("EVIL").trusted
+    assert not evidence.find(17).trusted  # it may be what they are known under
     assert evidence.find("Ada").trusted
-    assert evidence.find(17).trusted
+    evidence.observe(3, TRUSTED, {"for": "Ada"}, {"id": 18})
+    assert evidence.find(18).trusted
 
 
 def test_a_date_from_one_text_and_a_time_from_another():
