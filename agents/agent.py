@@ -11,19 +11,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from ..tools import Tool, Toolset
 from .budget import Budget
 from .controller import MIN_CONFIDENCE, Controller, Settings, ending
 from .decision import Decision
+from .earlier import trace_from_json, trace_of, trace_to_json
 from .errors import LogError, UsageError
-from .log import LoggedRun, RunLog, RunRecord, read_runs
+from .log import LoggedRun, RunLog, RunRecord, check_weights, read_runs
 from .model import AgentModel
 from .permissions import Permissions
+from .presets import door
 from .replay import declaration, drive, next_event
-from .requests import Approve
+from .requests import Approve, Choose
+from .retrieval import Retriever
+from .retrieval_shortlist import shown_at_most
 from .secrets import Secrets
 from .session import Answered, Session, World
 from .steps import Question, Refusal, Run, RunUsage, Step, Stop
@@ -53,6 +60,11 @@ class Agent:
         dry_run: tools that change things are not executed; the steps tell what would have been.
         clock: when the runs take place, such as ``"2026-11-22T14:30"``, so that "tomorrow" is a date. Default: what the
             instructions say of it.
+        retrieve: most tools that the model is shown in a turn, and may call: those that the goal is about. Default: all where
+            they are few (16, in half of the model's context), or else 8.
+        retriever: ranks the tools; default: by their words (`LexicalIndex`). See `retrieval_embeddings.py` for embeddings.
+        planning: whether the goal is carried out clause by clause, and what a call needs and nobody said is looked up (see
+            `planner.py`). Default: where the model does one thing at a time (`AgentModel.one_at_a_time`).
         log: file that every run is appended to; `close`, or a `with` block around the agent, closes it.
 
     Raises:
@@ -78,6 +90,9 @@ class Agent:
         secrets: Mapping[str, str] | None = None,
         dry_run: bool = False,
         clock: str | None = None,
+        retrieve: int | None = None,
+        retriever: Retriever | None = None,
+        planning: bool | None = None,
         log: str | os.PathLike[str] | None = None,
     ):
         hidden = Secrets(secrets)
@@ -89,16 +104,60 @@ class Agent:
             permissions or Permissions(),
             dry_run,
             clock,
+            getattr(model, "one_at_a_time", False) if planning is None else planning,
         )
         self.model = model
         self.tools = tools if isinstance(tools, Toolset) else Toolset(tools)
-        writer = Writer(model, self.tools, self.settings.instructions, self.settings.budget.reasoning_tokens)
+        writer = Writer(model, self.tools, self.settings.instructions, self.settings.budget.reasoning_tokens, retriever)
+        self.settings = replace(self.settings, retrieve=shown_at_most(writer, retrieve))
         self.world = World(writer, self.tools, hidden, approve, ask)
         self.settings.permissions.check_names(self.tools)
-        # Compiled here, so that a schema which no grammar can guarantee is found before the first goal.
-        for after_results in (False, True):
-            writer.grammar(self.tools.names, after_results)
+        if self.settings.retrieve is None:
+            # Compiled here, so that a schema which no grammar can guarantee is found before the first goal.
+            for after_results in (False, True):
+                writer.grammar(self.tools.names, after_results)
         self.log = RunLog(log) if log is not None else None  # last: a faulty agent leaves no file behind
+
+    @classmethod
+    def from_preset(cls, name: str | os.PathLike[str], *, model: Any = None, backend: str | None = None, **given: Any) -> Agent:
+        """The agent of a preset: its model is loaded and its tools are made.
+
+        Args:
+            name: of an agent preset (see `ferrule agents`), or the path of a file or folder that `save_preset` wrote.
+            model: one that is loaded, or the name of a model preset; default: the preset's.
+            backend: of the model; default: the preset's.
+            given: arguments of `Agent`, and options of the tools (such as ``folder="notes"``), in place of the preset's. The
+                clock, if nothing says otherwise, is now.
+
+        Raises:
+            HubError: there is no such preset, model or option, or one is missing; see `ferrule.hub.errors`.
+            ToolDefinitionError: the tools cannot be made with these options.
+            UsageError: an argument is not what it should be.
+
+        >>> agent = Agent.from_preset("smart_home")  # doctest: +SKIP
+        >>> agent.run("turn on the kitchen lights").answer  # doctest: +SKIP
+        'Kitchen lights are now on.'
+        """
+        return door("load")(name, model=model, backend=backend, **given)
+
+    def save_preset(self, path: str | os.PathLike[str], *, title: str = "", description: str = "") -> Path:
+        """Write what `from_preset` makes this agent of again: the names of model and tools, and the rules of a run.
+
+        Not the log, secrets, callbacks, `retriever`, `dry_run` and the clock, which belong to one use of it. A model that has
+        no `source` is not named either, and has to be given again.
+
+        Args:
+            path: a `.json` file, or a folder, in which it is `agent.json`.
+            title, description: for whoever reads it.
+
+        Returns:
+            The file.
+
+        Raises:
+            HubError: a tool cannot be named (it is no tool of the library, of a file, of an OpenAPI document or of an MCP
+                server), or the file cannot be written.
+        """
+        return door("save")(self, path, title=title, description=description)
 
     def __enter__(self) -> Agent:
         return self
@@ -111,36 +170,53 @@ class Agent:
         if self.log is not None:
             self.log.close()
 
-    def run(self, goal: str) -> Run:
-        """Carry out a goal; what happened is in the run."""
-        run = Run()
-        for step in self.stream(goal, run.usage):
-            run.steps.append(step)
+    def run(self, goal: str, *, earlier: Run | None = None) -> Run:
+        """Carry out a goal; what happened is in the run.
+
+        Args:
+            goal: in plain words.
+            earlier: a run that this one goes on with, as in a conversation: the model reads what was said and done there, and
+                values may rest on it. The budget is this run's own.
+        """
+        run = self._new(earlier)
+        for _ in self._stream(goal, run):
+            pass
         return run
 
-    def stream(self, goal: str, usage: RunUsage | None = None) -> Iterator[Step]:
-        """The steps of a run as they happen; what it costs is added up in `usage`, if given."""
+    def stream(
+        self, goal: str, usage: RunUsage | None = None, *, earlier: Run | None = None, execute: bool = True
+    ) -> Iterator[Step]:
+        """The steps of a run as they happen; what it costs is added up in `usage`, if given.
+
+        Without `execute` the run ends with the first calls that it decides on: for tools that have no function to run.
+        """
+        return self._stream(goal, self._new(earlier, usage), execute)
+
+    def _stream(self, goal: str, run: Run, execute: bool = True) -> Iterator[Step]:
         goal = self._checked(goal)
-        record, controller = self._begin(RunUsage() if usage is None else usage)
-        return drive(controller, Session(self.world, record), record, goal)
+        record, controller = self._begin(run)
+        return drive(controller, Session(self.world, record), record, goal, execute)
 
-    async def arun(self, goal: str) -> Run:
+    async def arun(self, goal: str, *, earlier: Run | None = None) -> Run:
         """As `run`, from a coroutine: see `astream`."""
-        run = Run()
-        async with contextlib.aclosing(self.astream(goal, run.usage)) as steps:
-            async for step in steps:
-                run.steps.append(step)
+        run = self._new(earlier)
+        async with contextlib.aclosing(self._astream(goal, run)) as steps:
+            async for _ in steps:
+                pass
         return run
 
-    async def astream(self, goal: str, usage: RunUsage | None = None) -> AsyncIterator[Step]:
+    def astream(self, goal: str, usage: RunUsage | None = None, *, earlier: Run | None = None) -> AsyncIterator[Step]:
         """As `stream`, from a coroutine. The model writes in a thread; async tools run on the caller's event loop, plain ones
         in a thread.
 
         A run that is cancelled calls no more tools: the model stops at its next token, and an async tool is cancelled. A plain
         tool that is running cannot be stopped; what it gives is dropped.
         """
+        return self._astream(goal, self._new(earlier, usage))
+
+    async def _astream(self, goal: str, run: Run) -> AsyncGenerator[Step, None]:
         goal = self._checked(goal)
-        record, controller = self._begin(RunUsage() if usage is None else usage)
+        record, controller = self._begin(run)
         session = Session(self.world, record)
         events, reply = controller.events(goal), None
         try:
@@ -181,12 +257,14 @@ class Agent:
             raise UsageError("there is no log to go on from: name one, or give the agent one")
         logged = _unfinished(path)
         facts = self.facts()
-        differing = [name for name, value in facts.items() if logged.facts.get(name) != value]
+        check_weights(logged, facts.get("source"), path)
+        differing = [name for name, value in facts.items() if name != "source" and logged.facts.get(name) != value]
         if differing:
             raise LogError(f"the run in {path} cannot go on: its {', '.join(differing)} were others than this agent's")
         own = self.log if log is None and self.log is not None else RunLog(path)
         try:
-            record = RunRecord(own, facts, Run(), resumed=logged.name)
+            run = Run(earlier=trace_from_json(logged.facts.get("earlier", [])), model=self.model.name)
+            record = RunRecord(own, facts, run, resumed=logged.name)
             controller = Controller(self.settings, self.tools, record.run)
             for _ in drive(controller, Session(self.world, record, logged.records), record, logged.goal):
                 pass
@@ -224,12 +302,21 @@ class Agent:
         if not isinstance(goal, str) or not goal.strip():
             raise UsageError(f"a goal is a text in plain words, received {goal!r}")
         # Before anything is logged: a goal that is too long is no run.
+        goal = self.world.secrets.hide(goal)
         if len(self.tools):
-            self.world.writer.check_room(goal, self.tools.names)
-        return self.world.secrets.hide(goal)
+            writer, most = self.world.writer, self.settings.retrieve
+            writer.check_room(goal, self.tools.names if most is None else writer.choose(Choose(goal, most)))
+        return goal
 
-    def _begin(self, usage: RunUsage) -> tuple[RunRecord, Controller]:
-        record = RunRecord(self.log, self.facts(), Run(usage=usage))
+    def _new(self, earlier: Run | None, usage: RunUsage | None = None) -> Run:
+        before = trace_of(earlier, self.model.name)
+        return Run(usage=RunUsage() if usage is None else usage, earlier=before, model=self.model.name)
+
+    def _begin(self, run: Run) -> tuple[RunRecord, Controller]:
+        facts = self.facts() if self.log is not None else {}
+        if run.earlier:
+            facts["earlier"] = trace_to_json(run.earlier)
+        record = RunRecord(self.log, facts, run)
         return record, Controller(self.settings, self.tools, record.run)
 
     def ending(self, decision: Decision) -> Question | Refusal | Stop | None:
@@ -238,9 +325,15 @@ class Agent:
 
     def facts(self) -> dict[str, Any]:
         """What the opening line of a run in a log says."""
-        tools = [declaration(tool) for tool in self.tools]
-        facts = {"model": self.model.name, "dialect": self.model.dialect, "tools": tools, **self.settings.to_json()}
-        return json.loads(json.dumps(facts))  # as a log gives them back
+        facts = {"model": self.model.name, "dialect": self.model.dialect, "tools": self._declared, **self.settings.to_json()}
+        if source := getattr(self.model, "source", None):
+            facts["source"] = source  # where its weights came from, so that they are found again
+        return {name: value if name == "tools" else json.loads(json.dumps(value)) for name, value in facts.items()}
+
+    @cached_property
+    def _declared(self) -> list[dict[str, Any]]:
+        """The tools as a log gives them back."""
+        return json.loads(json.dumps([declaration(tool) for tool in self.tools]))
 
 
 def _unfinished(path: str | os.PathLike[str]) -> LoggedRun:

@@ -26,9 +26,9 @@ class Budget:
         UsageError: a limit is not a number above 0, or one that counts something is no whole number.
     """
 
-    turns: int = 6
+    turns: int = 16
     calls: int = 16
-    tokens: int = 2048
+    tokens: int = 4096
     turn_tokens: int = 640
     reasoning_tokens: int = 192
     seconds: float = 120.0

@@ -10,19 +10,27 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from ..tools import ToolCall, ToolResult, Toolset
+from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .answers import cited
 from .budget import Budget
+from .coverage import covers, left_out
 from .dates import clock_of
 from .decision import Decision
+from .earlier import conversation_of, hear
 from .errors import UsageError
 from .evidence import Evidence
+from .grammar import MAX_CALLS
 from .grounding import Grounded, ground, traced
 from .permissions import Permissions
+from .planner import Planner
+from .relevance import nearest
 from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
+from .retrieval_shortlist import Shortlist, check_most
 from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
+from .wording import Span
 
 MIN_CONFIDENCE = 0.1
+_LONGEST_GOAL = 4_000  # characters in which what was left out is looked for
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,8 @@ class Settings:
     permissions: Permissions = field(default_factory=Permissions)
     dry_run: bool = False
     clock: str | None = None
+    planning: bool = False
+    retrieve: int | None = None  # tools that the model is shown; None: all of them
 
     def __post_init__(self) -> None:
         if not isinstance(self.instructions, str):
@@ -49,6 +59,9 @@ class Settings:
             raise UsageError(f"min_confidence is a number from 0 to 1, received {self.min_confidence!r}")
         if not (isinstance(self.grounding, bool) or self.grounding == "strict"):
             raise UsageError(f"grounding is True, False or 'strict', received {self.grounding!r}")
+        if not isinstance(self.planning, bool):
+            raise UsageError(f"planning is True or False, received {self.planning!r}")
+        check_most(self.retrieve)
         try:
             self.now()
         except (TypeError, ValueError):
@@ -77,18 +90,20 @@ class Controller:
     Args:
         settings: its rules.
         tools: what may be called.
-        run: whoever drives the run adds each step to it; what it costs is added up here.
+        run: whoever drives the run adds each step to it; what it costs is added up here. Where it goes on with an earlier
+            one, what was said there is evidence and prompt.
     """
 
     def __init__(self, settings: Settings, tools: Toolset, run: Run):
         self.settings, self.tools, self.run, self.usage = settings, tools, run, run.usage
-        self._said = Evidence(settings.now())
-        self._said.add("instructions", settings.instructions)
+        self._shortlist = Shortlist(tools, settings.retrieve)
+        self.said = Evidence(settings.now())
+        self.said.add("instructions", settings.instructions)
         self._numbers: dict[str, int] = {}  # of the latest call with that key
         self._denied: dict[str, ToolCall] = {}  # by key: calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
-        self._calls = 0
+        self._calls = hear(run.earlier, self.said, tools)  # their numbers go on from there
 
     def events(self, goal: str) -> Events:
         """The run towards a goal."""
@@ -96,54 +111,89 @@ class Controller:
         if not len(self.tools):
             yield Refusal("no_tool", "there are no tools, so there is nothing to call; pass some")
             return
-        self._said.add("goal", goal)
-        conversation: Conversation = (Said(goal),)
+        self.said.add("goal", goal)
+        before = conversation_of(self.run.earlier)
+        if self.settings.planning:
+            yield from Planner(self, goal).events(before)
+            return
+        conversation: Conversation = (*before, Said(goal))
         while True:
             stop = self.settings.budget.before_turn(self.usage)
             if stop is not None:
                 yield stop
                 return
-            conversation, decision = yield from self.decide(conversation)
-            question = ending(decision, self.settings)
+            conversation, decision = yield from self.turn(conversation)
+            question = self.ending(decision)
             if isinstance(question, Question):
                 reply, self.usage.seconds = yield Ask(question.text)
                 yield replace(question, reply=reply)
                 if reply is None:
                     return
-                self._said.add("reply", reply)
+                self.said.add("reply", reply)
                 conversation = (*conversation, Said(reply))
                 continue
             if not decision.calls:
-                yield self._last_word(decision)
+                yield self.last_word(decision)
                 return
             # A tool that changes things and failed for good is left alone: what the model makes of the error is no order.
-            withheld = {call.key() for call in decision.calls if call.name in self._broken}
+            withheld = self._withheld(decision)
             if all(call.key() in self._denied for call in decision.calls):
-                yield self._last_word(Decision(decision.calls, text=decision.text))
+                yield self.last_word(Decision(decision.calls, text=decision.text))
                 return
             if all(call.key() in self._done or call.key() in withheld for call in decision.calls):  # would change nothing
-                yield self._answer("")
+                yield self.answer("")
                 return
-            results = yield from self._carry_out(decision, withheld)
+            results = yield from self.carry_out(decision)
             if results is None:
                 return
             conversation = (*conversation, Showed(results))
 
     def decide_first(self, goal: str) -> Generator[Any, Any, Decision]:
         """What the run would call first."""
-        self._said.add("goal", goal)
-        _, decision = yield from self.decide((Said(goal),))
+        self.said.add("goal", goal)
+        if not self.settings.planning:
+            _, decision = yield from self.turn((Said(goal),))
+            return decision
+        _, decision = yield from self.decide((Said(goal),), (0, len(goal)))
         return decision
 
     # -- what to call --------------------------------------------------------------------------------------------------
 
-    def decide(self, conversation: Conversation) -> Generator[Write, Any, tuple[Conversation, Decision]]:
-        """The next turn of the model, and what comes of it under the rules; the conversation grows by the turn."""
+    def decide(
+        self, conversation: Conversation, part: Span, names: tuple[str, ...] | None = None, least: int = 0
+    ) -> Generator[Any, Any, tuple[Conversation, Decision]]:
+        """As `turn`, for a part of the goal: what it enumerates and the calls leave out is called for, too."""
+        goal = self.run.steps[0].text if self.run.steps and isinstance(self.run.steps[0], Goal) else ""
+        before, asked = conversation, conversation[-1]
+        goal = goal or (asked.text if isinstance(asked, Said) else "")
+        conversation, decision = yield from self.turn(before, least, names)
+        while 0 < len(decision.calls) < MAX_CALLS and self.settings.budget.before_turn(self.usage) is None:
+            left = left_out(goal, part, decision.calls, decision.evidence) if len(goal) <= _LONGEST_GOAL else []
+            if not left:
+                break
+            longer, more = yield from self.turn(before, len(decision.calls) + 1, names)
+            if not _takes_up(decision, more, left):
+                break
+            conversation, decision = longer, more
+        return conversation, decision
+
+    def turn(
+        self, conversation: Conversation, least: int = 0, names: tuple[str, ...] | None = None
+    ) -> Generator[Any, Any, tuple[Conversation, Decision]]:
+        """The next turn of the model, and what comes of it under the rules; the conversation grows by the turn.
+
+        Args:
+            conversation: what was said so far.
+            least: calls that the turn has to have.
+            names: of the tools that it may call; default: those that the conversation is about.
+        """
         budget, usage = self.settings.budget, self.usage
         after_results = any(isinstance(entry, Showed) for entry in conversation)
         most = min(budget.turn_tokens, budget.tokens - usage.generated_tokens)
         usage.turns += 1
-        written, usage.seconds = yield Write(conversation, self.tools.names, most)
+        if names is None:
+            names = yield from self._shortlist.names(conversation)
+        written, usage.seconds = yield Write(conversation, names, most, least)
         usage.prompt_tokens += written.prompt_tokens
         usage.reused_tokens += written.reused_tokens
         usage.generated_tokens += written.generated_tokens
@@ -195,16 +245,21 @@ class Controller:
     def _grounded(self, call: ToolCall) -> Grounded:
         tool, grounding = self.tools[call.name], self.settings.grounding
         if not grounding:  # whatever it rests on stays, but permissions want to know
-            return Grounded(call, evidence=traced(call, tool, self._said))
-        return ground(call, tool, self._said, strict=grounding == "strict")
+            return Grounded(call, evidence=traced(call, tool, self.said))
+        return ground(call, tool, self.said, strict=grounding == "strict")
 
     # -- carrying it out ----------------------------------------------------------------------------------------------
 
-    def _carry_out(self, decision: Decision, withheld: set[str]) -> Generator[Any, Any, tuple[ToolResult, ...] | None]:
+    def carry_out(self, decision: Decision, again: bool = False) -> Generator[Any, Any, tuple[ToolResult, ...] | None]:
         """Results of the calls of a decision, in their order; None where a budget ended the run.
 
         Calls that only read are executed side by side; one that changes things stands alone, and keeps its place among them.
+
+        Args:
+            decision: its calls are made.
+            again: also those of tools that failed before, since it is not the model that wants them again.
         """
+        withheld = set() if again else self._withheld(decision)
         found: dict[str, ToolResult] = {}
         wave: dict[int, ToolCall] = {}
         for call, dropped, evidence in zip(decision.calls, decision.dropped, decision.evidence):
@@ -245,10 +300,10 @@ class Controller:
         for result in results:
             number, name = self._numbers.get(result.call.key(), 0), result.call.name
             if result.ok:
-                self._said.observe(number, self.tools[name], result.call.arguments, result.value)
+                self.said.observe(number, self.tools[name], result.call.arguments, result.value)
             elif number and name in self.tools and not self.tools[name].trusted:
                 # An error is no evidence: it may speak of anything, and the values in it are nobody's wish. But it is read.
-                self._said.distrust(number)
+                self.said.distrust(number)
         return results
 
     def _execute(self, wave: Mapping[int, ToolCall]) -> Generator[Any, Any, dict[str, ToolResult]]:
@@ -269,7 +324,7 @@ class Controller:
             return None
         if call.key() in self._denied:
             return ToolResult(call, False, error="not allowed, as before")
-        verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence)
+        verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence, self.said)
         if verdict == "allow":
             return None
         granted, by = False, "policy"
@@ -285,25 +340,53 @@ class Controller:
     def _changes_things(self, call: ToolCall) -> bool:
         return call.name in self.tools and self.tools[call.name].permission != "read"
 
+    def _withheld(self, decision: Decision) -> set[str]:
+        """Keys of the calls of tools that change things and failed for good: what a model makes of the error is no order."""
+        return {call.key() for call in decision.calls if call.name in self._broken}
+
+    def may_go_on(self, result: ToolResult) -> bool:
+        """Whether a call may be followed by another one of its tool."""
+        return result.call.key() not in self._denied and not result.unknown
+
+    def near(self, text: str) -> list[Tool]:
+        """The tools, or where there are very many, those that a text is about."""
+        return nearest(self.tools, text)
+
     # -- how it ends --------------------------------------------------------------------------------------------------
 
-    def _last_word(self, decision: Decision) -> Answer | Question | Refusal | Stop | None:
+    def last_word(self, decision: Decision) -> Answer | Question | Refusal | Stop | None:
         """The step that ends the run, where there is nothing more to carry out."""
         if decision.stop is not None:
             return decision.stop
-        if self._done:
-            return self._answer(decision.text)
+        if self._done or (decision.text and self.run.earlier):
+            return self.answer(decision.text)
         if self._denied:
             names = ", ".join(dict.fromkeys(call.name for call in self._denied.values()))
             return Refusal("denied", f"not allowed to call {names}, and nothing else was done", tuple(self._denied.values()))
         return ending(decision, self.settings)
 
-    def _answer(self, text: str) -> Answer:
+    def ending(self, decision: Decision) -> Question | Refusal | Stop | None:
+        """The step that says why a decision has no calls; None where it has some."""
+        return ending(decision, self.settings)
+
+    def answer(self, text: str) -> Answer:
         """The model's words, behind what failed for good or was not allowed: small models call everything done."""
         denied = [f"{call.name} was not allowed" for call in self._denied.values()]
         failed = "; ".join([*denied, *filter(None, [describe_failures(self.run.failures)])])
         said = f"{failed}; the model says: {text}" if failed and text else failed or text
-        return Answer(said, cited(text, self._said)[0])
+        return Answer(said, cited(text, self.said)[0])
+
+
+def _takes_up(decision: Decision, more: Decision, left: list[Span]) -> bool:
+    """Whether further calls of a turn take up something that was left out, and rest on what was said."""
+    known = {call.key() for call in decision.calls}
+    further = [sources for call, sources in zip(more.calls, more.evidence, strict=True) if call.key() not in known]
+    return (
+        len(more.calls) > len(decision.calls)
+        and known <= {call.key() for call in more.calls}
+        and all(source.kind != "free" for sources in further for source in sources.values())
+        and all(any(covers(span, sources) for span in left) for sources in further)
+    )
 
 
 def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop | None:

@@ -23,7 +23,7 @@ MAX_CALLS = 16
 
 
 def call_grammar(
-    tools: Sequence[Tool], *, allow_empty: bool = True, parallel: bool = True, names: WireNames | None = None
+    tools: Sequence[Tool], *, min_calls: int = 0, max_calls: int = MAX_CALLS, names: WireNames | None = None
 ) -> str:
     """Lark rules for the calls of `tools`; the rule to refer to is `calls`.
 
@@ -31,8 +31,8 @@ def call_grammar(
 
     Args:
         tools: The tools that may be called. With none, `[]` is all there is.
-        allow_empty: Whether `[]`, no call at all, is possible.
-        parallel: Whether there may be several calls, up to `MAX_CALLS`.
+        min_calls: Fewest calls; with 0, `[]` is possible, no call at all.
+        max_calls: Most calls.
         names: Names on the wire; without, the tools' own.
 
     Raises:
@@ -41,9 +41,9 @@ def call_grammar(
     spelt = names.tools if names else {}
     properties = names.properties if names else {}
     declared = [[t.name, spelt.get(t.name, t.name), t.parameters, properties.get(t.name, {})] for t in tools]
-    if not declared and not allow_empty:
+    if not declared and min_calls:
         raise SchemaError("a call is asked for, but no tool is declared; declare one or allow the empty list")
-    return _call_grammar(json.dumps(declared), allow_empty, parallel)
+    return _call_grammar(json.dumps(declared), min_calls, max_calls)
 
 
 def call_rules(tools: Sequence[Tool], openings: Mapping[str, str], notation: Notation) -> str:
@@ -75,13 +75,13 @@ def _call_rules(declared: str, notation: Notation) -> str:
 
 
 @lru_cache(maxsize=32)
-def _call_grammar(declared: str, allow_empty: bool, parallel: bool) -> str:
+def _call_grammar(declared: str, min_calls: int, max_calls: int) -> str:
     rules = Rules()
     calls = [_call(rules, *tool) for tool in json.loads(declared)]
-    options = ['"[]"'] if allow_empty else []
+    options = [] if min_calls else ['"[]"']
     if calls:
         call = rules.rule(" | ".join(calls))
-        more = f' ("," {call}){{0,{MAX_CALLS - 1}}}' if parallel else ""
+        more = f' ("," {call}){{{max(min_calls, 1) - 1},{max_calls - 1}}}' if max_calls > 1 else ""
         options.append(f'"[" {call}{more} "]"')
     text = "\n".join([f"calls: {' | '.join(options)}", *rules.lines]) + "\n"
     _check(text, rules, "calls")

@@ -1,9 +1,10 @@
 """The log of runs: one JSON object a line, written as things happen.
 
-The first line of a run says what it ran with; every other line is a step, or a turn as the model wrote it ("written"), and the
-last one how it ended and what it cost, also where an error or an interruption ended it. Each line names its run, so runs that
-happen at the same time may share a file, and says after how many seconds of the run it was written. A line that was cut off,
-because the program was killed while it wrote, does not count; later runs, or the rest of this one ("resumed"), stand behind it.
+The first line of a run says what it ran with; every other line is a step, a turn as the model wrote it ("written"), or the
+names of the tools that it is shown from there on ("chosen"), and the last one how it ended and what it cost, also where an
+error or an interruption ended it. Each line names its run, so runs that happen at the same time may share a file, and says
+after how many seconds of the run it was written. A line that was cut off, because the program was killed while it wrote, does
+not count; later runs, or the rest of this one ("resumed"), stand behind it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import errno
 import itertools
 import json
 import os
+import re
 import secrets
 import stat
 import threading
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from .steps import Run, Step, step_from_json, to_json
 
 VERSION = 2
 _BEGINNING = '{"run":"'  # of every line
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # bytes that could not be decoded
 
 
 class RunLog:
@@ -74,6 +78,10 @@ class RunLog:
     def written(self, run: str, written: Written, at: float = 0.0) -> None:
         """Write a turn of the model."""
         self._write(run, {"kind": "written", **written_to_json(written), "at": round(at, 6)})
+
+    def chosen(self, run: str, names: Sequence[str], at: float = 0.0) -> None:
+        """Write which tools the model is shown from here on."""
+        self._write(run, {"kind": "chosen", "names": list(names), "at": round(at, 6)})
 
     def resume(self, run: str) -> None:
         """Write the line behind which a run goes on."""
@@ -145,23 +153,35 @@ class RunRecord:
     def keep(self, step: Step) -> None:
         """Add a step that is in the log already."""
         self.run.steps.append(step)
+        self.run.trace.append(step)
+
+    def keep_written(self, written: Written) -> None:
+        """Add a turn that is in the log already."""
+        self.run.trace.append(written)
 
     def step(self, step: Step, at: float) -> None:
         """Write a step, `at` seconds after the run began."""
-        self.run.steps.append(step)
+        self.keep(step)
         if self._log is not None:
             self._log.step(self.name, step, at)
 
     def written(self, written: Written, at: float) -> None:
         """Write a turn of the model."""
+        self.keep_written(written)
         if self._log is not None:
             self._log.written(self.name, written, at)
+
+    def chosen(self, names: Sequence[str], at: float) -> None:
+        """Write which tools the model is shown from here on."""
+        if self._log is not None:
+            self._log.chosen(self.name, names, at)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if self._log is None:
             return
         if error is None or (isinstance(error, GeneratorExit) and self.run.status != "unfinished"):
-            reason = self.run.status
+            # Where nothing went wrong and nothing ended it, the run was to go no further than its first calls.
+            reason = "decided" if self.run.status == "unfinished" else self.run.status
         else:
             reason = "left before its end" if isinstance(error, GeneratorExit) else describe(error)
         # What ended the run is worth more than that the log could not be told.
@@ -195,7 +215,7 @@ class LoggedRun:
     @property
     def steps(self) -> list[Step]:
         """Its steps; LogError where a line is none."""
-        return [step_from_json(record) for record in self.records if record.get("kind") != "written"]
+        return [step_from_json(record) for record in self.records if record.get("kind") not in ("written", "chosen")]
 
 
 def read_runs(path: str | os.PathLike[str]) -> list[LoggedRun]:
@@ -205,7 +225,8 @@ def read_runs(path: str | os.PathLike[str]) -> list[LoggedRun]:
         LogError: the file cannot be read, is not a log, or was written by another version.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        # Bytes that are no UTF-8, as where a character was cut, stay recognisable: such a line is no record.
+        lines = Path(path).read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except (OSError, ValueError) as error:
         raise LogError(f"cannot read the log {path}: {error}") from error
     runs: dict[str, LoggedRun] = {}
@@ -233,6 +254,23 @@ def read_runs(path: str | os.PathLike[str]) -> list[LoggedRun]:
     return list(runs.values())
 
 
+def check_weights(logged: LoggedRun, source: Mapping[str, Any] | None, path: str | os.PathLike[str]) -> None:
+    """LogError where a model's weights are not those that a run in a log began with; without both fingerprints nothing is said.
+
+    Args:
+        logged: the run.
+        source: of the model that is there now, as in `AgentModel.source`.
+        path: of the log.
+    """
+    began = logged.facts.get("source")
+    then, now = (found.get("fingerprint") if isinstance(found, Mapping) else None for found in (began, source))
+    if isinstance(began, Mapping) and isinstance(source, Mapping) and then and now and then != now:
+        raise LogError(
+            f"run {logged.name} in {path} began with other weights: {began.get('preset')} was {then}, "
+            f"{source.get('preset')} is {now}; name the weights that it had"
+        )
+
+
 def read_log(path: str | os.PathLike[str]) -> list[list[Step]]:
     """The steps of every run in a log; the same errors as `read_runs`."""
     return [run.steps for run in read_runs(path)]
@@ -251,6 +289,8 @@ def _begins(line: str) -> bool:
 
 
 def _record(line: str) -> dict[str, Any] | None:
+    if not line.isascii() and _NO_TEXT.search(line):
+        return None
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

@@ -40,6 +40,11 @@ class AgentModel(Protocol):
         name: for the log.
         dialect: name of the file in `dialects` that says how it is prompted.
         context_length: tokens that prompt and output may have together.
+        one_at_a_time: whether it is good at one call and not at several steps; may be missing, which is no. An agent plans for
+            such a model.
+
+    A model may also have a `source`, a JSON object for the log that says where its weights came from ("preset", "backend") and
+    has a "fingerprint" of them: a run goes on with the same weights only.
     """
 
     name: str

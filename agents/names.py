@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ..tools.call import ToolCall
@@ -85,6 +86,12 @@ class WireNames:
         parameters = _schema(tool.parameters, names) if names else tool.parameters
         declaration = {"name": self.tools[tool.name], "description": tool.description, "parameters": parameters}
         return declaration if tool.description else {key: declaration[key] for key in ("name", "parameters")}
+
+
+@lru_cache(maxsize=32)
+def named(tools: tuple[Tool, ...]) -> WireNames:
+    """The wire names of these very tools, made once."""
+    return WireNames(tools)
 
 
 def _renamed(value: Any, schemas: Iterable[Any], shapes: Shapes, names: Mapping[str, str], to_wire: bool) -> Any:

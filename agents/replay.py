@@ -10,9 +10,10 @@ from typing import Any
 from ..tools import Tool, Toolset
 from ..tools.errors import ToolError
 from .controller import Controller, Settings
-from .errors import LogEnds, LogError
+from .earlier import trace_from_json
+from .errors import AgentError, LogEnds, LogError
 from .log import LoggedRun, RunRecord, read_runs
-from .requests import Events, Request
+from .requests import Events, Execute, Request
 from .session import Answered, Session
 from .steps import Run, Step
 
@@ -36,14 +37,11 @@ def replay(path: str | os.PathLike[str]) -> list[Run]:
 
 
 def _replayed(logged: LoggedRun) -> Run:
-    record = RunRecord(None, logged.facts, Run())
+    earlier, model = trace_from_json(logged.facts.get("earlier", [])), str(logged.facts.get("model", ""))
+    record = RunRecord(None, logged.facts, Run(earlier=earlier, model=model))
     if not logged.records:
         return record.run
-    try:
-        settings = Settings.from_json(logged.facts)
-        tools = Toolset(Tool.from_schema(schema, **{mark: schema[mark] for mark in _MARKS}) for schema in logged.facts["tools"])
-    except (KeyError, TypeError, ValueError, ToolError) as error:
-        raise LogError(f"run {logged.name}: its opening line does not say what it ran with ({error})") from None
+    settings, tools = restored(logged)
     session = Session(None, record, logged.records)
     try:
         for _ in drive(Controller(settings, tools, record.run), session, record, logged.goal):
@@ -54,8 +52,22 @@ def _replayed(logged: LoggedRun) -> Run:
     return record.run
 
 
-def drive(controller: Controller, session: Session, record: RunRecord, goal: str) -> Iterator[Step]:
-    """The steps of a run as they happen."""
+def restored(logged: LoggedRun) -> tuple[Settings, Toolset]:
+    """The rules and the tools that a run had; the tools have no functions.
+
+    Raises:
+        LogError: the log does not say.
+    """
+    try:
+        schemas = logged.facts["tools"]
+        tools = Toolset(Tool.from_schema(schema, **{mark: schema[mark] for mark in _MARKS}) for schema in schemas)
+        return Settings.from_json(logged.facts), tools
+    except (KeyError, TypeError, ValueError, AgentError, ToolError) as error:
+        raise LogError(f"run {logged.name}: its opening line does not say what it ran with ({error})") from None
+
+
+def drive(controller: Controller, session: Session, record: RunRecord, goal: str, executes: bool = True) -> Iterator[Step]:
+    """The steps of a run as they happen; one that does not execute ends where its first call would be made."""
     events, reply = controller.events(goal), None
     with record, contextlib.closing(events):
         while (event := next_event(events, reply)) is not None:
@@ -64,6 +76,8 @@ def drive(controller: Controller, session: Session, record: RunRecord, goal: str
                 session.step(event)
                 yield event
                 continue
+            if isinstance(event, Execute) and not executes:
+                return
             for item in session.answer(event):
                 if isinstance(item, Answered):
                     reply = (item.value, session.at)

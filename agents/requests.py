@@ -19,9 +19,15 @@ from .steps import Source, Step, Stop, step_from_json, to_json
 
 @dataclass(frozen=True)
 class Said:
-    """Words of the user."""
+    """Words of the user.
+
+    Attributes:
+        earlier: said in a run before this one; from such words up to the user's next ones, a conversation that does not fit the
+            model's context is shortened.
+    """
 
     text: str
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +97,25 @@ class Write:
     Attributes:
         most: tokens that it may have.
         tools: names of the tools that it may call.
+        least: calls that it has to have.
     """
 
     conversation: Conversation
     tools: tuple[str, ...]
+    most: int
+    least: int = 0
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Asks which tools a text is about; the reply is a tuple of names, the best first.
+
+    Attributes:
+        text: what the user said.
+        most: so many names at most.
+    """
+
+    text: str
     most: int
 
 
@@ -135,6 +156,6 @@ class Ask:
     text: str
 
 
-Request = Write | Execute | Approve | Ask
+Request = Write | Choose | Execute | Approve | Ask
 Events = Generator[Step | Request, tuple[Any, float], None]
 """A run: gives out steps and requests, and is sent each request's reply with the seconds that the run has taken by then."""

@@ -29,6 +29,9 @@ from .text_rules import FORMATS, MAX_LENGTH, UnsupportedPattern
 MAX_LISTED = 2000
 """Most values of a bounded `multipleOf` that are listed one by one."""
 
+MAX_PROPERTIES = 2000
+"""Most properties of all objects of a tool together: the grammar engine nests them, and its stack ends."""
+
 _MAX_DIGITS = 40
 
 ANY_DEPTH = 3
@@ -63,6 +66,7 @@ class SchemaRules:
         self._any: dict[int, str] = {}
         self._path: list[str] = []
         self._impossible, self._blamed = "", "required"
+        self._properties = 0
 
     def compile(self) -> str:
         """Name of the rule of the whole arguments object.
@@ -306,6 +310,9 @@ class SchemaRules:
     def _object(self, shape: Shape, *, as_arguments: bool = False) -> str | None:
         required = shape.required()
         pairs: dict[str, str] = {}
+        self._properties += len(shape.property_names())
+        if self._properties > MAX_PROPERTIES:
+            raise self._error("properties", f"a tool can have no more than {MAX_PROPERTIES} properties in all")
         for name in shape.property_names():
             self._path.append(name)
             value = self._all_of(shape.property_schemas(name), shape.depth)

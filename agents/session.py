@@ -21,7 +21,7 @@ from ..tools import ToolCall, ToolResult, Toolset
 from ..tools.effects import effect
 from .errors import LogEnds, LogError, UsageError
 from .log import RunRecord
-from .requests import Approve, Ask, Execute, Request, Write, Written, written_from_json
+from .requests import Approve, Ask, Choose, Execute, Request, Write, Written, written_from_json
 from .secrets import Secrets
 from .steps import Call, Observation, Step, step_from_json, to_json
 from .writer import Writer
@@ -122,7 +122,7 @@ class Session:
             yield Answered([results[number] for number in request.calls])
             return
         reply = self._heard(request)
-        if reply is _UNHEARD and isinstance(request, Write):
+        if reply is _UNHEARD and isinstance(request, Write | Choose):
             reply = self._write(request)
         elif reply is _UNHEARD:
             reply = self._asked(request)
@@ -152,7 +152,7 @@ class Session:
             yield Answered([results[number] for number in request.calls])
             return
         reply = self._heard(request)
-        if reply is _UNHEARD and isinstance(request, Write):
+        if reply is _UNHEARD and isinstance(request, Write | Choose):
             reply = await self._write_in_thread(request)
         elif reply is _UNHEARD:
             reply = self._asked(request)
@@ -167,13 +167,17 @@ class Session:
         self._at = float(logged.pop("at", self._at))
         return logged
 
-    def _heard(self, request: Write | Approve | Ask) -> Any:
+    def _heard(self, request: Write | Choose | Approve | Ask) -> Any:
         """The reply that the log has, if it goes on."""
         if not self._logged:
             return _UNHEARD
         kind = self._logged[0].get("kind")
         if isinstance(request, Write) and kind == "written":
-            return written_from_json(self._next())
+            written = written_from_json(self._next())
+            self._record.keep_written(written)
+            return written
+        if isinstance(request, Choose) and kind == "chosen":
+            return tuple(str(name) for name in self._next().get("names", ()))
         step = self._logged[0]  # the step that follows says the reply, and when it came
         if isinstance(request, Approve) and kind == "approval":
             self._at = float(step.get("at", self._at))
@@ -184,10 +188,12 @@ class Session:
         raise LogError(f"the run does not follow its log, which goes on with {_short(self._logged[0])}")
 
     def _heard_observations(self, request: Execute) -> Iterator[Observation]:
+        heard: set[int] = set()
         while self._logged and self._logged[0].get("kind") == "observation":
             step = step_from_json(self._next())
-            if not isinstance(step, Observation) or step.number not in request.calls:
+            if not isinstance(step, Observation) or step.number not in request.calls or step.number in heard:
                 raise LogError(f"the run does not follow its log, which has {_short(to_json(step))}")
+            heard.add(step.number)
             self._record.keep(step)
             yield step
         if self._logged and self._logged[0].get("number") in request.calls:
@@ -196,6 +202,8 @@ class Session:
     # -- the world ----------------------------------------------------------------------------------------------------
 
     def _live(self) -> World:
+        if self._logged:  # the world takes over behind the end of the log, never before
+            raise LogError(f"the run does not follow its log, which goes on with {_short(self._logged[0])}")
         if self._world is None:
             raise LogEnds("the log ends here, and there is nothing else that the run could go on with")
         if self._began is None:
@@ -206,12 +214,16 @@ class Session:
         if self.cancelled.is_set():
             raise Cancelled("nobody waits for the run any more")
 
-    def _write(self, request: Write) -> Written:
+    def _write(self, request: Write | Choose) -> Written | tuple[str, ...]:
+        if isinstance(request, Choose):
+            names = self._live().writer.choose(request)
+            self._record.chosen(names, self._stamp())
+            return names
         written = self._live().writer.write(request, self._check)
         self._record.written(written, self._stamp())
         return written
 
-    async def _write_in_thread(self, request: Write) -> Written:
+    async def _write_in_thread(self, request: Write | Choose) -> Written | tuple[str, ...]:
         task = asyncio.ensure_future(asyncio.to_thread(self._write, request))
         try:
             return await asyncio.shield(task)

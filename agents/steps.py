@@ -273,10 +273,16 @@ class Run:
     Attributes:
         steps: everything that happened.
         usage: what it cost.
+        trace: the steps with the turns of the model between them, for runs that go on from here (`earlier.py`).
+        earlier: the trace of the runs before, where this one goes on with their conversation.
+        model: name of the model whose turns these are; empty where unknown.
     """
 
     steps: list[Step] = field(default_factory=list)
     usage: RunUsage = field(default_factory=RunUsage)
+    trace: list[Any] = field(default_factory=list, repr=False)
+    earlier: tuple[Any, ...] = field(default=(), repr=False)
+    model: str = ""
 
     @property
     def calls(self) -> list[ToolCall]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..tools import Tool, ToolCall, Toolset
 from .arithmetic import PREFIX, derives
 from .controller import Settings
+from .earlier import hear
 from .evidence import SEPARATOR, Evidence, flag_at, is_count, listed, spoken
 from .moments import pieces
 from .passages import IN_A_WORD, SPELLING, Passage, key
@@ -48,12 +49,13 @@ def audit(run: Run, tools: Toolset, settings: Settings) -> list[str]:
     """What is wrong with the recorded sources of all calls of a run, such as one out of `read_runs`; see `verify`.
 
     Args:
-        run: its steps.
+        run: its steps, and what was said before it.
         tools: those that it ran with.
         settings: likewise.
     """
     evidence = Evidence(settings.now())
     evidence.add("instructions", settings.instructions)
+    hear(run.earlier, evidence, tools)
     wrong: list[str] = []
     turn = 0
     seen: list[Observation] = []  # since the last turn: a turn is decided on before any of its results is there
@@ -103,9 +105,9 @@ def _faults(leaf: Leaf, source: Source, evidence: Evidence) -> Iterator[str]:
     elif source.kind not in _SAID:
         yield f"there is no source of the kind {source.kind!r}"
         return
-    places = _places(source.kind, mention)
-    passages = [list(evidence.words(kind, at)) for kind, at in places]
-    for (kind, at), there in zip(places, passages):
+    found = places(source.kind, mention)
+    passages = [list(evidence.words(kind, at)) for kind, at in found]
+    for (kind, at), there in zip(found, passages):
         if not there:
             yield f"there is nothing at {kind} {at}"
     if not all(passages):
@@ -120,7 +122,7 @@ def _faults(leaf: Leaf, source: Source, evidence: Evidence) -> Iterator[str]:
         yield f"{leaf.value!r} does not follow from {source.text!r} by the rule {source.rule!r}"
 
 
-def _places(kind: str, at: str) -> list[tuple[str, str]]:
+def places(kind: str, at: str) -> list[tuple[str, str]]:
     """Kind and place of each of the places in a source."""
     found = []
     for part in at.split(SEPARATOR):

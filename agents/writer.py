@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..tools import Tool, ToolResult, Toolset
 from .dialects import get_dialect
-from .errors import ContextError, ParseError
+from .errors import ContextError, ParseError, SchemaError
 from .lark import compact
 from .model import AgentModel
-from .requests import Conversation, Said, Showed, Write, Written
+from .requests import Choose, Conversation, Said, Showed, Write, Written
+from .retrieval import LexicalIndex, Retriever
+from .retrieval_shortlist import SHARE
 from .steps import Stop
 
-_KEPT_PREFIXES = 8
+_LOG = logging.getLogger(__name__)
+_KEPT = 16  # prompts, grammars and choices of tools, the latest
+_BEGINNING = 16  # characters for each token of the model's context; few texts have so many in one
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Writer:
     """Asks a model for turns.
+
+    Prompts and grammars are made of the tools that a turn names, when it names them, and kept.
 
     Args:
         model: see `AgentModel`.
         tools: those that a turn may call, of which each turn names some.
         instructions: system text in front of the tools.
         reasoning_tokens: most tokens that the model may think in one turn.
+        retriever: ranks them, where they are too many to be named all; default: by their words.
 
     Raises:
         AgentError: there is no such dialect.
     """
 
-    def __init__(self, model: AgentModel, tools: Toolset, instructions: str, reasoning_tokens: int):
+    def __init__(
+        self,
+        model: AgentModel,
+        tools: Toolset,
+        instructions: str,
+        reasoning_tokens: int,
+        retriever: Retriever | None = None,
+    ):
         self.model, self.tools, self.instructions = model, tools, instructions
         self.dialect = get_dialect(model.dialect, model.tokenizer)
         self._reasoning = reasoning_tokens
         self._prefixes: OrderedDict[tuple[str, ...], list[int]] = OrderedDict()
+        self._grammars: OrderedDict[tuple[tuple[str, ...], bool, int], str] = OrderedDict()
+        self._retriever = retriever
+        self._choices: OrderedDict[Choose, tuple[str, ...]] = OrderedDict()
+        self._sizes: dict[str, int] = {}  # tokens of single tools in a prompt
+        self._refused: set[str] = set()  # tools whose calls no grammar can guarantee
 
-    def grammar(self, names: Sequence[str], after_results: bool) -> str:
-        """Lark grammar of a turn with these tools; SchemaError where one cannot be guaranteed."""
-        return self.dialect.grammar(self._chosen(names), max_reasoning=self._reasoning, after_results=after_results)
+    def grammar(self, names: Sequence[str], after_results: bool, least: int = 0) -> str:
+        """Lark grammar of a turn with these tools and at least so many calls; SchemaError where one cannot be guaranteed."""
+        key = (tuple(names), after_results, least)
+        return _kept(self._grammars, key, lambda: self._grammar(self._named(names), after_results, least))
+
+    def choose(self, request: Choose) -> tuple[str, ...]:
+        """The tools that a text is about, as many as asked for, the best first.
+
+        Left out are those for which `SHARE` of the model's context has no room, and those whose schemas no grammar can
+        guarantee; of these a warning tells. Where the text is about too few, the first of the rest fill up.
+        """
+        return _kept(self._choices, request, lambda: self._choose(request))
 
     def prompt(self, conversation: Conversation, names: tuple[str, ...], turn_tokens: int = 0) -> list[int]:
         """Ids of everything that stands before the next turn, BOS included.
 
         Results that the model's context has no room for are cut, and say so; `turn_tokens` are left free for the next turn.
         """
-        ids, first = list(self._prefix(names)), True
+        ids, first = list(self.prefix(names)), True
         for entry in conversation:
             if isinstance(entry, Written):
                 ids += entry.ids
@@ -59,22 +90,33 @@ class Writer:
 
     def check_room(self, goal: str, names: tuple[str, ...]) -> None:
         """ContextError where a goal and these tools leave no room for a turn."""
+        self._check_beginning(goal)
         ids = self.prompt((Said(goal),), names)
         if len(ids) + 1 >= self.model.context_length:
             raise ContextError(f"goal and tools are too long: {self._too_long(ids)}; shorten the goal or pass fewer tools")
 
+    def _check_beginning(self, goal: str) -> None:
+        """ContextError where already the beginning of a huge goal does not fit: all of it would take minutes to encode."""
+        context = self.model.context_length
+        beginning = goal[: _BEGINNING * context]
+        if len(goal) > len(beginning) and len(found := self._encode(self.dialect.render_user(beginning))) > 2 * context:
+            raise ContextError(
+                f"the goal is too long: its first {len(beginning)} of {len(goal)} characters are {len(found)} tokens, and the "
+                f"model's context is {context}; shorten the goal"
+            )
+
     def write(self, request: Write, check: Callable[[], None] = lambda: None) -> Written:
         """The model's next turn; `check` is called between tokens, and may raise to end it."""
         after_results = any(isinstance(entry, Showed) for entry in request.conversation)
-        ids = self.prompt(request.conversation, request.tools, request.most)
+        ids = self.prompt(self._recent(request), request.tools, request.most)
         if len(ids) + 1 >= self.model.context_length:
             text = f"stopped: {self._too_long(ids)}; use fewer tools, or tools that return less"
             return Written(None, Stop("context", text))
         stream = self.model.stream_tokens(
             ids,
             max_tokens=request.most,
-            constraint=self.model.grammar(self.grammar(request.tools, after_results)),
-            pin=len(self._prefix(request.tools)),
+            constraint=self.model.grammar(self.grammar(request.tools, after_results, request.least)),
+            pin=len(self.prefix(request.tools)),
         )
         tokens = []
         for token in stream:
@@ -89,15 +131,16 @@ class Writer:
             generated_tokens=len(tokens),
             seconds=usage.prefill_seconds + usage.decode_seconds,
         )
-        return self._read(written, tokens, stream, request.most, after_results)
+        return self._read(written, tokens, stream, request, after_results)
 
-    def _read(self, written: Written, tokens: list[Any], stream: Any, most: int, after_results: bool) -> Written:
+    def _read(self, written: Written, tokens: list[Any], stream: Any, request: Write, after_results: bool) -> Written:
         ids, truncated = written.ids, stream.stop_reason == "length"
+        tools = self._named(request.tools)
         written = replace(written, ids=(*ids, *self.dialect.closing(ids)))
         try:
-            turn = self.dialect.parse_tokens(ids, self.model.tokenizer.decode, list(self.tools), truncated=truncated)
+            turn = self.dialect.parse_tokens(ids, self.model.tokenizer.decode, tools, truncated=truncated)
         except ParseError as error:
-            stop = self._unfinished(len(ids), most) if truncated else Stop("malformed", f"stopped: {error}")
+            stop = self._unfinished(len(ids), request.most) if truncated else Stop("malformed", f"stopped: {error}")
             return replace(written, stop=stop)
         if after_results and not turn.calls:
             return replace(written, turn=turn)
@@ -109,22 +152,79 @@ class Writer:
             mass=min((getattr(token, "mass", 1.0) for token in tokens if not token.forced), default=1.0),
         )
 
-    def _chosen(self, names: Sequence[str]) -> list[Tool]:
+    def _named(self, names: Sequence[str]) -> list[Tool]:
         return [self.tools[name] for name in names]
 
-    def _prefix(self, names: tuple[str, ...]) -> list[int]:
-        found = self._prefixes.get(names)
-        if found is None:
-            bos = self.model.tokenizer.bos_id
-            text = self.dialect.render_prefix(self.instructions, self._chosen(names))
-            found = self._prefixes[names] = ([] if bos is None else [bos]) + self._encode(text)
-            while len(self._prefixes) > _KEPT_PREFIXES:
-                self._prefixes.popitem(last=False)
-        self._prefixes.move_to_end(names)
-        return found
+    def _grammar(self, tools: Sequence[Tool], after_results: bool, least: int = 0) -> str:
+        return self.dialect.grammar(tools, max_reasoning=self._reasoning, after_results=after_results, min_calls=least)
+
+    def _choose(self, request: Choose) -> tuple[str, ...]:
+        if self._retriever is None:
+            self._retriever = LexicalIndex(self.tools)
+        ranked = [name for name, _ in self._retriever.rank(request.text) if name in self.tools]
+        names = list(dict.fromkeys([*ranked, *self.tools.names]))
+        while True:
+            found = self._fitting_names((name for name in names if name not in self._refused), request.most)
+            try:
+                self.grammar([name for name in self.tools.names if name in found], False)
+            except SchemaError:
+                if not self._refuse(found):
+                    raise
+            else:
+                return found
+
+    def _fitting_names(self, names: Iterable[str], most: int) -> tuple[str, ...]:
+        """The first of them, one at least, as far as there is room."""
+        room = SHARE * self.model.context_length - len(self.prefix(()))
+        found: list[str] = []
+        for name in names:
+            room -= self._size(name)
+            if found and room < 0:
+                break
+            found.append(name)
+            if len(found) == most:
+                break
+        return tuple(found)
+
+    def _size(self, name: str) -> int:
+        """Tokens of a tool in a prompt."""
+        if name not in self._sizes:
+            frame, text = (self.dialect.render_prefix("", tools) for tools in ([], self._named([name])))
+            self._sizes[name] = len(self._encode(text)) - len(self._encode(frame))
+        return self._sizes[name]
+
+    def _refuse(self, names: Iterable[str]) -> bool:
+        """Leave out the tools whose calls no grammar can guarantee; whether there are any."""
+        before = len(self._refused)
+        for name in names:
+            try:
+                self._grammar(self._named([name]), False)
+            except SchemaError as error:
+                _LOG.warning("not shown to the model: %s", error)
+                self._refused.add(name)
+        return len(self._refused) > before
+
+    def prefix(self, names: tuple[str, ...]) -> list[int]:
+        """Ids of what stays the same for every goal with these tools, BOS included."""
+        return _kept(self._prefixes, names, lambda: self._rendered(names))
+
+    def _rendered(self, names: tuple[str, ...]) -> list[int]:
+        bos = self.model.tokenizer.bos_id
+        text = self.dialect.render_prefix(self.instructions, self._named(names))
+        return ([] if bos is None else [bos]) + self._encode(text)
 
     def _encode(self, text: str) -> list[int]:
         return self.model.tokenizer.encode(text)
+
+    def _recent(self, request: Write) -> Conversation:
+        """The conversation without the oldest of what was said before this run, as far as there is no room for it."""
+        conversation = request.conversation
+        while conversation and isinstance(conversation[0], Said) and conversation[0].earlier:
+            if len(self.prompt(conversation, request.tools, request.most)) + request.most < self.model.context_length:
+                break
+            said = [at for at, entry in enumerate(conversation) if at and isinstance(entry, Said)]
+            conversation = conversation[said[0] :]
+        return conversation
 
     def _too_long(self, ids: list[int]) -> str:
         return f"{len(ids)} tokens do not fit the model's context of {self.model.context_length}"
@@ -160,3 +260,13 @@ class Writer:
             if not kept or len(self._encode(compact(cut.value if cut.ok else cut.error))) <= room:
                 return cut
             kept //= 2
+
+
+def _kept(cache: OrderedDict[_Key, _Value], key: _Key, make: Callable[[], _Value]) -> _Value:
+    """What a small cache has, or what is made and put there in place of what was used the longest ago."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > _KEPT:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]

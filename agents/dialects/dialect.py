@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ...tools.call import ToolResult
 from ...tools.tool import Tool
+from ..grammar import MAX_CALLS
 from .turn import Turn
 
 
@@ -42,8 +43,8 @@ class Dialect(Protocol):
         *,
         max_reasoning: int = 512,
         after_results: bool = False,
-        allow_empty: bool = True,
-        parallel: bool = True,
+        min_calls: int = 0,
+        max_calls: int = MAX_CALLS,
         max_answer: int = 512,
     ) -> str:
         """Lark grammar of one turn; SchemaError where a tool's schema cannot be guaranteed by a grammar."""

@@ -128,8 +128,8 @@ class FamilyDialect(ABC):
         *,
         max_reasoning: int = 512,
         after_results: bool = False,
-        allow_empty: bool = True,
-        parallel: bool = True,
+        min_calls: int = 0,
+        max_calls: int = MAX_CALLS,
         max_answer: int = 512,
     ) -> str:
         """Lark grammar of a turn.
@@ -138,20 +138,20 @@ class FamilyDialect(ABC):
             tools: The tools that may be called.
             max_reasoning: Most tokens of reasoning, where the model can think.
             after_results: The turn follows tool results: prose is possible instead of calls.
-            allow_empty: Whether the model may answer that no tool fits, in prose or as `empty`.
-            parallel: Whether it may make several calls at once.
+            min_calls: Fewest calls at once; with 0, the model may answer that no tool fits, in prose or as `empty`.
+            max_calls: Most calls at once.
             max_answer: Most tokens of prose.
 
         Raises:
             SchemaError: A tool's schema cannot be guaranteed by a grammar.
         """
         bodies, lines = [], []
-        if tools or not allow_empty:
+        if tools or min_calls:
             bodies.append("calls" + self._end(self.calls_end or self.turn_end))
-            lines += [f"calls: {self._call_list(MAX_CALLS if parallel else 1)}", self.rules(tools)]
-        if allow_empty and self.empty is not None:
+            lines += [f"calls: {self._call_list(min_calls, max_calls)}", self.rules(tools)]
+        if not min_calls and self.empty is not None:
             bodies.append(literal(self.empty) + self._end(self.turn_end))
-        if after_results or (allow_empty and self.empty is None):
+        if not min_calls and (after_results or self.empty is None):
             bodies.append("prose" + self._end(self.turn_end))
             # One space may come first: to many tokenizers it is part of the first word.
             first = "" if self._markers.begins_with_token(self.opening) else re.escape((self.opening or self.call_start)[0])
@@ -159,13 +159,13 @@ class FamilyDialect(ABC):
         start = f"start: {self._think(max_reasoning)}({' | '.join(bodies)})"
         return "\n".join([start, *lines]) + "\n"
 
-    def _call_list(self, most: int) -> str:
+    def _call_list(self, least: int, most: int) -> str:
         write = self._markers.lark
         text = ""
         for i in reversed(range(most)):  # from the last call inwards: each may be left out with all that follow it
             text = f"call {write(self.closing_of(i))} {text}"
             if i:
-                text = f"({write(self.between)} {text})?"
+                text = f"({write(self.between)} {text})" + ("?" if i >= least else "")
         return f"{write(self.opening)} {text} {write(self.ending)}"
 
     def _think(self, most: int) -> str:

@@ -18,9 +18,9 @@ from typing import Any
 from ...tools.call import ToolCall, ToolResult
 from ...tools.tool import Tool
 from ..errors import ParseError
-from ..grammar import call_grammar
+from ..grammar import MAX_CALLS, call_grammar
 from ..lark import compact
-from ..names import WireNames
+from ..names import named
 from ..repair import drop_repeated
 from .turn import Turn
 
@@ -44,7 +44,7 @@ class NeedleDialect:
     def render_prefix(self, system: str | None, tools: Sequence[Tool]) -> str:
         """The part that stays the same for every goal, through `</tools>`; BOS is the caller's."""
         turn = f"<|im_start|>system\n{_plain(system)}<|im_end|>\n" if system else ""
-        names = WireNames(tools)
+        names = named(tuple(tools))
         return f"{turn}<|im_start|>user\n<tools>{_json([names.schema(tool) for tool in tools])}</tools>"
 
     def render_user(self, query: str, *, first: bool = True) -> str:
@@ -64,7 +64,7 @@ class NeedleDialect:
             turn: in the caller's names.
             tools: only needed for those whose names, or whose parameters' names, are not snake_case.
         """
-        names = WireNames(tools)
+        names = named(tuple(tools))
         calls = [names.to_wire(call) for call in turn.calls]
         written = compact([{"name": call.name, "arguments": call.arguments} for call in calls])
         body = turn.text or f"<tool_call>{written}</tool_call>"
@@ -78,8 +78,8 @@ class NeedleDialect:
         *,
         max_reasoning: int = 512,
         after_results: bool = False,
-        allow_empty: bool = True,
-        parallel: bool = True,
+        min_calls: int = 0,
+        max_calls: int = MAX_CALLS,
         max_answer: int = 512,
     ) -> str:
         """Lark grammar of an assistant turn, from `<think>` through `<|im_end|>`.
@@ -88,16 +88,16 @@ class NeedleDialect:
             tools: The tools that may be called.
             max_reasoning: Most tokens between `<think>` and `</think>`.
             after_results: The turn follows tool results: prose is possible instead of calls.
-            allow_empty: Whether the model may answer that no tool fits.
-            parallel: Whether it may make several calls at once.
+            min_calls: Fewest calls at once; with 0, the model may answer that no tool fits.
+            max_calls: Most calls at once.
             max_answer: Most tokens of prose.
 
         Raises:
             SchemaError: A tool's schema cannot be guaranteed by a grammar.
         """
-        calls = call_grammar(tools, allow_empty=allow_empty, parallel=parallel, names=WireNames(tools))
+        calls = call_grammar(tools, min_calls=min_calls, max_calls=max_calls, names=named(tuple(tools)))
         body = f"<[{_TOOL_CALL}]> calls <[{_END_TOOL_CALL}]>"
-        if after_results:
+        if after_results and not min_calls:
             body = f"({body} | {_repeated(max_answer, least=1)})"
         return f'start: <[{_THINK}]> {_repeated(max_reasoning)} <[{_END_THINK}]> "\\n" {body} <[{_IM_END}]>\n{calls}'
 
@@ -181,7 +181,7 @@ class NeedleDialect:
 
     def _turn(self, reasoning: str, calls: str, tools: Sequence[Tool], truncated: bool) -> Turn:
         found = [_call(item) for item in (_complete_items(calls) if truncated else _items(calls))]
-        names, known = WireNames(tools), {tool.name: tool for tool in tools}
+        names, known = named(tuple(tools)), {tool.name: tool for tool in tools}
         restored = [names.to_caller(call) for call in found]
         repaired = [drop_repeated(known[call.name].parameters, call) if call.name in known else call for call in restored]
         return Turn(reasoning.strip() or None, tuple(repaired))

@@ -9,11 +9,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from .agents import agents
 from .chat import chat
 from .commands import parity
 from .console import say_error
 from .evaluate import app as evaluation
 from .logs import replay, resume
+from .mcp import mcp
 from .presets import presets
 from .run import run
 
@@ -52,7 +54,9 @@ app.command()(chat)
 app.command()(resume)
 app.command()(replay)
 app.command()(presets)
+app.command()(agents)
 app.command()(parity)
+app.command()(mcp)
 app.add_typer(evaluation, name="eval")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import typer
@@ -63,11 +63,15 @@ def stdout_to_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Our own errors become one line and status 1; anything else is a fault of ours and keeps its traceback."""
+def one_line_errors(worded: Callable[[str], str] = str) -> Iterator[None]:
+    """Our own errors become one line and status 1; anything else is a fault of ours and keeps its traceback.
+
+    Args:
+        worded: says their messages in other words.
+    """
     try:
         yield
     except OUR_ERRORS as error:
-        fail(str(error))
+        fail(worded(str(error)))
     except KeyboardInterrupt:
         fail("interrupted", 130)

@@ -73,9 +73,17 @@ def _load() -> tuple[Callable[..., dict[str, Any]], Any]:
         config = ModuleType(_CONFIG)
         config.MODEL_CONFIG_MAPPING = {_MODEL: SimpleNamespace(underscore_to_dot=False)}  # type: ignore[attr-defined]
         sys.modules[_CONFIG] = config
+    checker = import_checked("bfcl_eval.eval_checker.ast_eval.ast_checker")
+    return checker.ast_checker, import_checked("bfcl_eval.constants.enums").Language
+
+
+def import_checked(module: str) -> ModuleType:
+    """A module of the package.
+
+    Raises:
+        EvaluationError: the package, or mpmath, which one of its classes uses, is missing.
+    """
     try:
-        checker = importlib.import_module("bfcl_eval.eval_checker.ast_eval.ast_checker")
-        enums = importlib.import_module("bfcl_eval.constants.enums")
+        return importlib.import_module(module)
     except ImportError as error:
-        raise EvaluationError(f"BFCL's checker cannot be imported ({error}); {INSTALL}") from None
-    return checker.ast_checker, enums.Language
+        raise EvaluationError(f"{module} cannot be imported ({error}); {INSTALL} mpmath") from None

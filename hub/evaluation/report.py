@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from .bfcl import EvaluationError
+from .plot import bar_chart
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,6 +48,7 @@ class Result:
         calls, withheld: ``{"name", "arguments"}`` each.
         reasoning, confidence: the model's, if it wrote anything.
         seconds, prompt_tokens, generated_tokens: what the turn cost; setting up the tools is in the seconds.
+        progress: share of the turns of a conversation that were right before one was not; None for single decisions.
     """
 
     id: str
@@ -59,6 +66,7 @@ class Result:
     generated_tokens: int = 0
     version: str = ""
     weights: str = ""
+    progress: float | None = None
 
     @property
     def subject(self) -> Subject:
@@ -72,6 +80,7 @@ class Result:
             all(isinstance(text, str) for text in texts)
             and isinstance(self.ok, bool)
             and all(isinstance(number, int | float) for number in numbers)
+            and (self.progress is None or isinstance(self.progress, int | float))
             and isinstance(self.calls, list)
         )
 
@@ -84,6 +93,7 @@ class Score:
         cases, right: numbers of cases.
         failures: reason -> number of cases, the most frequent first.
         median_seconds, seconds: of one case, of all together.
+        progress: mean over the conversations of the share of turns that were right before one was not; None without any.
         compared: cases that the baseline has, too.
         compared_right, baseline_right: of those, how many we and the baseline got right.
     """
@@ -96,6 +106,7 @@ class Score:
     compared: int = 0
     compared_right: int = 0
     baseline_right: int = 0
+    progress: float | None = None
 
     @property
     def accuracy(self) -> float:
@@ -121,12 +132,20 @@ class Report:
         benchmark, preset: what was run on what.
         results: in the order in which they were asked for.
         baseline: case id -> whether another engine's calls are right, by the same checker; empty without one.
+        beside: what that engine is called.
+        peer: its own report, where it is the plain loop.
     """
 
     benchmark: str
     preset: str
     results: list[Result]
     baseline: Mapping[str, bool] = field(default_factory=dict)
+    beside: str = "baseline"
+    peer: Report | None = None
+
+    def beside_plain(self, plain: Report) -> Report:
+        """This report with the plain loop's beside it."""
+        return replace(self, baseline={result.id: result.ok for result in plain.results}, beside="plain loop", peer=plain)
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -153,7 +172,36 @@ class Report:
             "mean_accuracy": round(self.mean_accuracy, 4),
             "overall": self.overall.to_json(),
             "categories": {name: score.to_json() for name, score in self.scores.items()},
+            **({"plain": self.peer.to_json()} if self.peer is not None else {}),
         }
+
+    def plot(self) -> str:
+        """The accuracies as a bar chart, an SVG text."""
+        shares: dict[str, dict[str, float]] = {}
+        for name, score in self.scores.items():
+            shares[name] = {"agent": score.accuracy}
+            if score.baseline_accuracy is not None:
+                shares[name][self.beside] = score.baseline_accuracy
+        return bar_chart(f"{self.benchmark}, {self.preset}: cases right", shares)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the plot to an .svg file, or everything to a file of another name, as JSON; whole or not at all.
+
+        Raises:
+            EvaluationError: the file cannot be written.
+        """
+        target = Path(path)
+        text = self.plot() if target.suffix == ".svg" else json.dumps(self.to_json(), indent=1) + "\n"
+        half = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with half.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(target)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise EvaluationError(f"{target} cannot be written ({error.strerror})") from None
 
     def table(self) -> Table:
         """The same for people."""
@@ -161,23 +209,28 @@ class Report:
 
         table = Table(title=f"{self.benchmark}, {self.preset}", title_justify="left")
         table.add_column("category")
-        for name in ("cases", "accuracy", *(("same cases", "baseline") if self.baseline else ()), "median s"):
+        talks = any(result.progress is not None for result in self.results)
+        beside = (*(("same cases",) if self.peer is None else ()), self.beside) if self.baseline else ()
+        for name in ("cases", "accuracy", *beside, *(("turns right",) if talks else ()), "median s"):
             table.add_column(name, justify="right")
         table.add_column("failures")
         for name, score in [*self.scores.items(), ("all cases", self.overall)]:
             beside = ()
             if self.baseline:
                 ours = f"{score.compared_right / score.compared:.4f}" if score.compared else "–"
-                beside = (ours, f"{score.baseline_accuracy:.4f}" if score.compared else "–")
+                theirs = f"{score.baseline_accuracy:.4f}" if score.compared else "–"
+                beside = (ours, theirs) if self.peer is None else (theirs,)  # the plain loop had all of our cases
             failures = ", ".join(f"{count} {reason}" for reason, count in score.failures.items())
             accuracy, seconds = f"{score.accuracy:.4f}", f"{score.median_seconds:.2f}"
-            table.add_row(name, str(score.cases), accuracy, *beside, seconds, failures)
+            turns = ("–" if score.progress is None else f"{score.progress:.4f}",) if talks else ()
+            table.add_row(name, str(score.cases), accuracy, *beside, *turns, seconds, failures)
         return table
 
     def _score(self, results: Iterable[Result]) -> Score:
         results = list(results)
         shared = [result for result in results if result.id in self.baseline]
         seconds = [result.seconds for result in results]
+        turns = [result.progress for result in results if result.progress is not None]
         return Score(
             cases=len(results),
             right=sum(result.ok for result in results),
@@ -187,4 +240,5 @@ class Report:
             compared=len(shared),
             compared_right=sum(result.ok for result in shared),
             baseline_right=sum(self.baseline[result.id] for result in shared),
+            progress=round(sum(turns) / len(turns), 4) if turns else None,
         )

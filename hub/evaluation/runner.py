@@ -1,4 +1,4 @@
-"""Running a benchmark: each case is one decision of an agent, scored by the benchmark's own checker."""
+"""Running a benchmark: each case is one decision of an agent, or a conversation with one, scored by the benchmark's checker."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from ...agents import Agent, Budget, ContextError, Decision, SchemaError
+from ...agents import Agent, Budget, ContextError, Decision, Permissions, SchemaError
 from ...agents.agent import MIN_CONFIDENCE
 from ...agents.model import AgentModel
-from ...tools import ToolCall
-from .bfcl import CATEGORIES, VERSION, Case, EvaluationError, load_cases
-from .checker import check
+from ...tools import Tool, ToolCall
+from .bfcl import (
+    CATEGORIES,
+    MULTI_TURN,
+    VERSION,
+    Case,
+    Dialogue,
+    EvaluationError,
+    chosen_categories,
+    load_cases,
+    load_dialogues,
+)
+from .checker import Verdict, check
+from .multi_turn import Talk, check_talk, talk
+from .plain import PlainLoop
 from .report import Report, Result, Subject
 
-BENCHMARK = f"BFCL v4 single-turn (bfcl-eval {VERSION})"
+BENCHMARK = f"BFCL v4 (bfcl-eval {VERSION})"
+# Of one turn of a user; 20 with calls and a last word are the benchmark's own.
+_STEPS = {"turns": 21, "calls": 64, "tokens": 4096, "seconds": 300.0}
+_ALLOWED = Permissions(destructive="allow", tainted="allow")  # nobody is there to be asked
 
 
 def evaluate(
@@ -35,16 +51,17 @@ def evaluate(
     baseline: Mapping[str, Sequence[ToolCall]] | None = None,
     budget: Budget | None = None,
     min_confidence: float = MIN_CONFIDENCE,
+    plain: bool = False,
 ) -> Report:
-    """Accuracy on BFCL: does the agent decide on the right calls? No tool is executed.
+    """Accuracy on BFCL: does the agent decide on the right calls? Only the simulated tools of conversations are executed.
 
     Cases that cannot be run (a schema that the grammar cannot guarantee, a prompt that does not fit) are failures, with the
     reason in their result.
 
     Args:
         model: what the agent runs on.
-        categories: of `ALL_CATEGORIES`.
-        limit: at most this many cases of each category, the first ones.
+        categories: of `ALL_CATEGORIES` or `GROUPS`.
+        limit: at most this many cases of each category, always the same ones.
         ids: only these cases.
         on_result: told of each result as it is there, and of how many cases there are; for a progress bar.
         preset: the name that results are kept under, with what else makes a difference to them: ``"needle_3 depth=8"``.
@@ -53,35 +70,50 @@ def evaluate(
         output: JSON-lines file that results are appended to. Cases that it already holds under this name, for these weights and
             by this version of Ferrule, are not run again.
         baseline: calls of another engine by case id (`read_baseline`), scored beside ours. Without `ids` only its cases run.
-        budget, min_confidence: the agent's.
+        budget, min_confidence: the agent's. In a conversation each turn of the user may take 20 turns of the model with calls.
+        plain: run the plain loop (`PlainLoop`) in place of the agent; its results are kept under a name of their own.
 
     Raises:
         EvaluationError: the benchmark's package is missing or has no such category or case, or the output file is another.
     """
-    categories = list(categories)
+    categories = chosen_categories(categories)
     if baseline is not None and ids is None:
-        ids = {case.id for case in load_cases(categories) if case.id in baseline}
+        ids = {case.id for case in _load(categories, None, None) if case.id in baseline}
         if not ids:
             raise EvaluationError(f"there is nothing to run: the baseline has no case of {', '.join(categories)}")
-    cases = load_cases(categories, limit, ids)
+    cases = _load(categories, limit, ids)
     if not cases:
         raise EvaluationError(f"there is nothing to run: the list of {'ids' if categories else 'categories'} is empty")
-    subject = Subject(
-        _title(preset or model.name, model, budget or Budget(), min_confidence), metadata.version("ferrule"), weights
-    )
+    title = _title(preset or model.name, model, budget or Budget(), min_confidence)
+    subject = Subject(f"{title} plain" if plain else title, metadata.version("ferrule"), weights)
+
+    def talker(tools: list[Tool], instructions: str = "", steps: Mapping[str, Any] = MappingProxyType({})) -> Agent | PlainLoop:
+        allowed = replace(budget or Budget(), **steps)
+        if plain:
+            return PlainLoop(model, tools, instructions=instructions, budget=allowed)
+        return Agent(
+            model,
+            tools,
+            instructions=instructions,
+            budget=allowed,
+            min_confidence=min_confidence,
+            permissions=_ALLOWED,
+        )
+
     file = ResultFile(output) if output is not None else None
     known = file.read(subject) if file is not None else {}
     results: list[Result] = []
     for case in cases:
         result = known.get(case.id)
         if result is None:
-            result = _run(case, model, subject, budget, min_confidence)
+            result = (_talk if isinstance(case, Dialogue) else _run)(case, talker, subject)
             if file is not None:
                 file.append(result)
         results.append(result)
         if on_result is not None:
             on_result(result, len(cases))
-    rated = {case.id: check(case, baseline[case.id]).ok for case in cases if baseline is not None and case.id in baseline}
+    compared = [case for case in cases if isinstance(case, Case) and baseline is not None and case.id in baseline]
+    rated = {case.id: check(case, (baseline or {})[case.id]).ok for case in compared}
     return Report(BENCHMARK, subject.preset, results, rated)
 
 
@@ -96,7 +128,20 @@ def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float) 
     return " ".join([name, *(f"{field}={value}" for field, value in unusual.items())])
 
 
-def _run(case: Case, model: AgentModel, subject: Subject, budget: Budget | None, min_confidence: float) -> Result:
+def _load(categories: Sequence[str], limit: int | None, ids: Collection[str] | None) -> list[Case | Dialogue]:
+    """Cases and conversations, category after category as asked for."""
+    single, multi = ([name for name in categories if (name in MULTI_TURN) is talks] for talks in (False, True))
+    of_talks = None if ids is None else {id for id in ids if id.startswith("multi_turn")}
+    others = None if ids is None or of_talks is None else set(ids) - of_talks
+    cases: list[Case | Dialogue] = []
+    if single or others:
+        cases += load_cases(single, limit, others)
+    if multi or of_talks:
+        cases += load_dialogues(multi, limit, of_talks)
+    return sorted(cases, key=lambda case: categories.index(case.category))
+
+
+def _run(case: Case, talker: Callable[..., Agent | PlainLoop], subject: Subject) -> Result:
     began = time.perf_counter()
 
     def result(ok: bool, reason: str, detail: str, **facts: Any) -> Result:
@@ -104,9 +149,7 @@ def _run(case: Case, model: AgentModel, subject: Subject, budget: Budget | None,
         return Result(case.id, case.category, ok=ok, reason=reason, detail=detail, seconds=seconds, **vars(subject), **facts)
 
     try:
-        tools = case.tools()
-        agent = Agent(model, tools, instructions=case.instructions, budget=budget, min_confidence=min_confidence)
-        decision = agent.decide(case.goal)
+        decision = talker(case.tools(), case.instructions).decide(case.goal)
     except SchemaError as error:
         return result(False, "schema", str(error))
     except ContextError as error:
@@ -123,6 +166,36 @@ def _run(case: Case, model: AgentModel, subject: Subject, budget: Budget | None,
         confidence=decision.confidence,
         prompt_tokens=decision.usage.prompt_tokens,
         generated_tokens=decision.usage.generated_tokens,
+    )
+
+
+def _talk(case: Dialogue, talker: Callable[..., Agent | PlainLoop], subject: Subject) -> Result:
+    began = time.perf_counter()
+    try:
+        found = talk(case, lambda tools: talker(tools, steps=_STEPS))
+        verdict, right = check_talk(case, found.turns)
+    except (SchemaError, ContextError) as error:
+        verdict, right = Verdict(False, "schema" if isinstance(error, SchemaError) else "context", str(error)), 0
+        found = Talk()
+    calls = [
+        {"turn": turn, "step": step, "name": call.name, "arguments": call.arguments}
+        for turn, steps in enumerate(found.turns, 1)
+        for step, made in enumerate(steps, 1)
+        for call in made
+    ]
+    stopped = found.stop is not None and verdict.kind == "multi_turn:force_terminated"
+    return Result(
+        case.id,
+        case.category,
+        ok=verdict.ok,
+        reason=f"stopped_{found.stop.reason}" if found.stop is not None and stopped else verdict.kind,
+        detail=found.stop.text if found.stop is not None and stopped else verdict.detail,
+        calls=calls,
+        seconds=round(time.perf_counter() - began, 3),
+        prompt_tokens=sum(run.usage.prompt_tokens for run in found.runs),
+        generated_tokens=sum(run.usage.generated_tokens for run in found.runs),
+        progress=round(right / len(case.answers), 4),
+        **vars(subject),
     )
 
 

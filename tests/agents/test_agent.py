@@ -184,7 +184,7 @@ def lamp():
     """Tools with a state, and what was done with them."""
     done = []
 
-    @tool
+    @tool(trusted=True)
     def look(room: str = "hall") -> str:
         done.append("look")
         return "on" if done.count("switch") % 2 else "off"
@@ -728,7 +728,7 @@ def test_runs_are_logged(tmp_path):
     first, *_, last = [json.loads(line) for line in path.read_text().splitlines()]
     assert first["model"] == "scripted"
     assert [tool["name"] for tool in first["tools"]] == ["add", "weather", "crash", "hang", "handle"]
-    assert first["budget"]["turns"] == 6
+    assert first["budget"]["turns"] == 16
     assert last["usage"]["turns"] == 1
 
 

@@ -295,7 +295,7 @@ def generate(seeds: range, name: str = "needle", max_tokens: int = 600) -> Count
                     max_answer=8,
                     after_results=after_results,
                     # What says in prose that no tool fits says nothing about calls.
-                    allow_empty=name == "needle" and rng.random() < 0.2,
+                    min_calls=int(name != "needle" or rng.random() >= 0.2),
                 )
                 break
             except SchemaError as error:

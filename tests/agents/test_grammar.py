@@ -68,12 +68,12 @@ def test_list_of_calls():
 def test_options():
     tool = Tool("a", "", {"type": "object", "properties": {}})
     call = '{"name":"a","arguments":{}}'
-    assert not accepts(call_grammar([tool], allow_empty=False), "[]")
-    assert not accepts(call_grammar([tool], parallel=False), f"[{call},{call}]")
-    assert accepts(call_grammar([tool], parallel=False), f"[{call}]")
+    assert not accepts(call_grammar([tool], min_calls=1), "[]")
+    assert not accepts(call_grammar([tool], max_calls=1), f"[{call},{call}]")
+    assert accepts(call_grammar([tool], max_calls=1), f"[{call}]")
     assert accepts(call_grammar([]), "[]")
     with pytest.raises(SchemaError, match="no tool"):
-        call_grammar([], allow_empty=False)
+        call_grammar([], min_calls=1)
 
 
 def test_wire_names():

@@ -353,9 +353,9 @@ def test_prose(name, kind):
     dialect, encode = setting.dialect, setting.tokenizer.encode
     prose = encode("It's 27 °C in Lagos, {so} [it] is <hot>.")
     for after_results in (True, False):
-        for allow_empty in (True, False):
-            grammar = dialect.grammar([WEATHER], after_results=after_results, allow_empty=allow_empty)
-            possible = after_results or (allow_empty and dialect.empty is None)
+        for min_calls in (0, 1):
+            grammar = dialect.grammar([WEATHER], after_results=after_results, min_calls=min_calls)
+            possible = not min_calls and (after_results or dialect.empty is None)
             assert setting.follows(grammar, prose + setting.end) == possible
             assert setting.follows(grammar, setting.call_tokens([CALL]) + setting.calls_end)
     assert dialect.parse_tokens([*prose, *setting.end], setting.tokenizer.decode) == Turn(
@@ -387,7 +387,7 @@ def test_only_valid_calls_of_known_tools(name, kind):
     grammar = setting.dialect.grammar([WEATHER])
     for call in (ToolCall("get", {"city": "x"}), ToolCall("get_weather", {}), ToolCall("get_weather", {"city": 1})):
         assert not setting.follows(grammar, setting.call_tokens([call]) + setting.calls_end)
-    one = setting.dialect.grammar([WEATHER], parallel=False)
+    one = setting.dialect.grammar([WEATHER], max_calls=1)
     assert setting.follows(grammar, setting.call_tokens([CALL] * 16) + setting.calls_end)
     assert not setting.follows(grammar, setting.call_tokens([CALL] * 17) + setting.calls_end)
     assert setting.follows(one, setting.call_tokens([CALL]) + setting.calls_end)
@@ -396,14 +396,14 @@ def test_only_valid_calls_of_known_tools(name, kind):
     words = setting.dialect.empty or "No tool fits."
     assert setting.follows(without, setting.tokenizer.encode(words) + setting.end)
     with pytest.raises(SchemaError, match="no tool"):
-        setting.dialect.grammar([], allow_empty=False)
+        setting.dialect.grammar([], min_calls=1)
 
 
 def test_only_plain_refuses_with_an_empty_list():
     setting = SETTINGS["plain", "tokens"]
     tokens = setting.call_tokens([])
     assert setting.follows(setting.dialect.grammar([WEATHER]), tokens)
-    assert not setting.follows(setting.dialect.grammar([WEATHER], allow_empty=False), tokens)
+    assert not setting.follows(setting.dialect.grammar([WEATHER], min_calls=1), tokens)
     assert setting.dialect.parse_tokens(tokens, setting.tokenizer.decode) == setting.dialect.parse(" [ ] ") == Turn(None)
 
 

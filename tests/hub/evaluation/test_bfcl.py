@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from ferrule.agents.errors import SchemaError
 from ferrule.agents.grammar import call_grammar
 from ferrule.agents.names import WireNames
-from ferrule.hub.evaluation import ALL_CATEGORIES, CATEGORIES, EvaluationError, bfcl, load_cases
+from ferrule.hub.evaluation import CATEGORIES, MULTI_TURN, SINGLE_TURN, EvaluationError, bfcl, load_cases, load_dialogues
+from ferrule.hub.evaluation.bfcl import chosen_categories
 
 LITERAL = ("simple_java", "simple_javascript")  # these two change the functions
 COUNTS = {
@@ -29,7 +31,7 @@ COUNTS = {
 IMPOSSIBLE = {"live_simple_71-35-0", "live_irrelevance_428-103-0", "live_relevance_8-8-0"}
 
 
-@pytest.mark.parametrize("category", ALL_CATEGORIES)
+@pytest.mark.parametrize("category", SINGLE_TURN)
 def test_every_case_loads(category):
     cases = load_cases([category])
     assert len(cases) == len({case.id for case in cases}) == COUNTS[category]
@@ -41,7 +43,7 @@ def test_every_case_loads(category):
 
 def test_all_functions_become_tools_with_valid_schemas():
     """A `Tool` checks its schema with jsonschema's own metaschema when it is made."""
-    for case in _with_new_functions(ALL_CATEGORIES):
+    for case in _with_new_functions(SINGLE_TURN):
         tools = case.tools()
         assert [tool.name for tool in tools] == [doc["name"] for doc in case.functions]
         for tool in tools:
@@ -51,7 +53,7 @@ def test_all_functions_become_tools_with_valid_schemas():
 @pytest.mark.parametrize("limit", [10, pytest.param(None, marks=pytest.mark.slow)])
 def test_grammars_take_every_schema_that_something_satisfies(limit):
     refused = set()
-    for case in _with_new_functions(ALL_CATEGORIES, limit):
+    for case in _with_new_functions(SINGLE_TURN, limit):
         tools = case.tools()
         try:
             call_grammar(tools, names=WireNames(tools))
@@ -111,16 +113,44 @@ def test_a_system_message_becomes_instructions():
 
 
 def test_limit_and_ids():
-    assert [case.id for case in load_cases(["parallel", "multiple"], limit=2)] == [
-        "parallel_0",
-        "parallel_1",
-        "multiple_0",
-        "multiple_1",
-    ]
+    few = [case.id for case in load_cases(["parallel", "multiple"], limit=2)]
+    assert [id.rsplit("_", 1)[0] for id in few] == ["parallel", "parallel", "multiple", "multiple"]
+    more = [case.id for case in load_cases(["parallel", "multiple"], limit=20)]
+    assert set(few) < set(more)  # always the same ones, so that results are kept when the limit is raised
+    assert max(int(id.rsplit("_", 1)[1]) for id in more) > 100  # from all over the category
+    assert [id for id in (case.id for case in load_cases(["parallel"])) if id in more] == more[:20]
     assert [case.id for case in load_cases(CATEGORIES, ids=["multiple_7", "simple_python_3"])] == [
         "simple_python_3",
         "multiple_7",
     ]
+
+
+@pytest.mark.parametrize("category", MULTI_TURN)
+def test_every_dialogue_loads(category):
+    dialogues = load_dialogues([category])
+    assert len({dialogue.id for dialogue in dialogues}) == 200
+    for dialogue in dialogues:
+        assert len(dialogue.goals) == len(dialogue.functions) == len(dialogue.answers)
+        counts = [len(functions) for functions in dialogue.functions]
+        added = [False, *(before < after for before, after in pairwise(counts))]
+        assert [not goal for goal in dialogue.goals] == added
+        for offered, answer in zip(dialogue.functions, dialogue.answers, strict=True):
+            names = [doc["name"] for doc in offered]
+            assert len(names) == len(set(names))
+            if dialogue.id != "multi_turn_miss_func_49":  # expects a call of a function that is not there yet
+                assert all(call.split("(")[0] in names for call in answer)
+
+
+def test_groups_of_categories():
+    assert chosen_categories(["java", "multi_turn_base", "multi_turn"]) == ("simple_java", *MULTI_TURN[:1], *MULTI_TURN[1:])
+    assert chosen_categories(["all"]) == (*SINGLE_TURN, *MULTI_TURN)
+    assert len(chosen_categories(["live"])) == 6
+    with pytest.raises(EvaluationError, match="category web_search_base is left out: it needs the web"):
+        chosen_categories(["web_search_base"])
+    with pytest.raises(EvaluationError, match="embedding model"):
+        chosen_categories(["memory_vector"])
+    with pytest.raises(EvaluationError, match="no category 'simple' here; there are: simple_python"):
+        chosen_categories(["simple"])
 
 
 @pytest.mark.parametrize(

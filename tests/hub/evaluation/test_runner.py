@@ -2,11 +2,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ferrule.agents import ScriptedModel
-from ferrule.hub.evaluation import EvaluationError, check, evaluate, load_cases, read_baseline
-from ferrule.tools import ToolCall
+from ferrule.hub.evaluation import (
+    MULTI_TURN,
+    SINGLE_TURN,
+    EvaluationError,
+    check,
+    evaluate,
+    load_cases,
+    load_dialogues,
+    read_baseline,
+)
+from ferrule.hub.evaluation.grounding import gold_calls
+from ferrule.tools import Tool, ToolCall
+
+from .gold import gold
 
 BASELINE = Path(__file__).parents[3] / "benchmarks/data/needle_engine_bfcl.json"
 IDS = ["simple_python_0", "simple_python_1", "irrelevance_0"]
@@ -198,3 +211,117 @@ def test_a_missing_baseline_is_one_clear_line(tmp_path):
 def test_a_baseline_without_any_of_the_cases():
     with pytest.raises(EvaluationError, match="nothing to run"):
         evaluate(scripted(), ["live_simple"], baseline={"simple_python_0": []})
+
+
+LITERAL = ("simple_java", "simple_javascript")
+
+
+def told(category, right):
+    """A model that writes the expected calls of a few cases, or others; None where a category expects that there is any."""
+    cases = load_cases([category], ids=some(category))
+    turns = []
+    for case in cases:
+        calls = expected(case) if case.answers is not None else []
+        if category == "live_relevance" or ("irrelevance" in category and not right):
+            calls = [ToolCall(case.functions[0]["name"], {})] if right or "irrelevance" in category else []
+        elif not right:
+            calls = [*calls, ToolCall(calls[0].name, {"nothing_like_it": 1})]
+        turns.append(calls)
+    tools = {tool.name: tool for case in cases for tool in case.tools()}
+    return ScriptedModel.from_calls(turns, tools=tools.values(), check=False, context_length=200_000)
+
+
+def some(category):
+    """Ids of a few cases; of Java and JavaScript those whose values have the same literals as in JSON."""
+    cases = load_cases([category], limit=3 if category not in LITERAL else 40)
+    plain = [case for case in cases if category not in LITERAL or all(map(is_simple, gold_calls(case)))]
+    assert len(plain) >= 3
+    return [case.id for case in plain[:3]]
+
+
+def is_simple(call):
+    return all(isinstance(value, str | bool) or type(value) is int for value in call.arguments.values())
+
+
+def expected(case):
+    calls = list(gold_calls(case))
+    if case.category not in LITERAL:
+        return calls
+    literals = [{k: v if isinstance(v, str) else json.dumps(v) for k, v in call.arguments.items()} for call in calls]
+    return [ToolCall(call.name, arguments) for call, arguments in zip(calls, literals, strict=True)]
+
+
+@pytest.mark.parametrize("category", SINGLE_TURN)
+def test_expected_calls_are_all_right_and_others_all_wrong(category):
+    for right in (True, False):
+        report = evaluate(told(category, right), [category], ids=some(category), plain=True)
+        assert report.scores[category].accuracy == float(right), report.results
+        assert report.preset == "scripted plain"
+
+
+def conversation(id, right=True, plain=True):
+    """A model that has a conversation as expected, or leaves out its last call."""
+    (dialogue,) = load_dialogues(ids=[id])
+    turns = []
+    for number, answer in enumerate(gold(dialogue), 1):
+        steps = answer if right or number < len(dialogue.answers) else answer[:-1]
+        turns += [*steps, "Done."]
+    tools = [Tool.from_schema(doc) for doc in dialogue.functions[-1]]
+    return ScriptedModel.from_calls(turns, tools=tools, context_length=200_000, check=False)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("category", MULTI_TURN)
+def test_conversations(category, plain):
+    id = f"{category}_0"
+    (result,) = evaluate(conversation(id), [category], ids=[id], plain=plain).results
+    assert (result.ok, result.reason, result.progress) == (True, "", 1.0)
+    assert {call["turn"] for call in result.calls} > {1, 2}
+    report = evaluate(conversation(id, right=False), [category], ids=[id], plain=plain)
+    (result,) = report.results
+    assert not result.ok
+    assert result.reason.startswith("multi_turn:")
+    assert report.overall.progress == result.progress == round(1 - 1 / len(load_dialogues(ids=[id])[0].answers), 4)
+
+
+def test_conversations_that_do_not_fit_or_do_not_end():
+    id = "multi_turn_base_0"
+    small = ScriptedModel([], context_length=50)
+    assert [result.reason for result in evaluate(small, ["multi_turn"], ids=[id]).results] == ["context"]
+    again = ScriptedModel.from_calls([[ToolCall("ls", {})]] * 30, check=False, context_length=200_000)
+    (result,) = evaluate(again, ["multi_turn_base"], ids=["multi_turn_base_1"], plain=True).results
+    assert not result.ok
+    assert len(result.calls) == 21
+
+
+def test_cases_and_conversations_beside_the_plain_loop(tmp_path, capsys):
+    from rich.console import Console
+
+    ids = ["multi_turn_base_0", "simple_python_0"]
+    first = conversation(ids[0])
+    area = scripted([AREA], confidence=0.9).turns
+    output = tmp_path / "results.jsonl"
+
+    def both(turns, plain):
+        model = ScriptedModel(turns, context_length=200_000, check=False, confidence=0.9)
+        return evaluate(model, ["multi_turn_base", "simple_python"], ids=ids, plain=plain, output=output)
+
+    report = both([*first.turns, *area], False).beside_plain(both([*conversation(ids[0], False).turns, *area], True))
+    assert [result.id for result in report.results] == ids
+    document = json.loads(json.dumps(report.to_json()))
+    assert document["categories"]["multi_turn_base"]["baseline_accuracy"] == 0.0
+    assert document["plain"]["preset"] == "scripted plain"
+    assert document["plain"]["categories"]["multi_turn_base"]["progress"] == 0.75
+    Console(width=140).print(report.table())
+    assert "plain loop" in capsys.readouterr().out
+    assert both([], False).overall.right == 2  # neither of them is run again
+    assert both([], True).overall.right == 1
+    report.write(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == document
+    report.write(tmp_path / "report.svg")
+    chart = ElementTree.parse(tmp_path / "report.svg").getroot()
+    words = [text.text for text in chart.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"agent", "plain loop", "multi_turn_base", "simple_python"} <= set(words)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.svg", "results.jsonl"]
+    with pytest.raises(EvaluationError, match=r"report\.json cannot be written \(No such file or directory\)"):
+        report.write(tmp_path / "none/report.json")
