@@ -68,7 +68,7 @@ class ChosenAgent:
     def __init__(self, context: typer.Context, name: str, options: Sequence[str] | None) -> None:
         self._context = context
         self.preset = find_agent_preset(name)
-        self.tools: Toolset = make_tools(self.preset, read_options(self.preset, options or ()))
+        self.tools = tools_of(name, options)
 
     def model(self, name: str, backend: str) -> tuple[str, str]:
         """Name and backend of the model: those of the command line, if they were given."""
@@ -93,6 +93,12 @@ class ChosenAgent:
     def _is_given(self, name: str) -> bool:
         source = self._context.get_parameter_source(name)
         return source is not None and source.name == "COMMANDLINE"
+
+
+def tools_of(name: str, options: Sequence[str] | None) -> Toolset:
+    """The tools of an agent preset with such options."""
+    preset = find_agent_preset(name)
+    return make_tools(preset, read_options(preset, options or ()))
 
 
 def read_options(preset: AgentPreset, texts: Sequence[str]) -> dict[str, Any]:

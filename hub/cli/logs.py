@@ -18,6 +18,7 @@ from ...tools import load_tools
 from ..errors import HubError
 from ..fingerprint import fingerprint
 from ..loading import from_preset
+from .agents import AgentName, AgentOptions, check_sources, tools_of
 from .asking import approve, ask, can_ask
 from .console import OUR_ERRORS, err, one_line_errors, out, print_json, printable, stdout_to_stderr
 from .explaining import explained, verdict
@@ -96,7 +97,9 @@ def _note_other_weights(logged: LoggedRun, log: str) -> None:
 
 def resume(
     log: Log,
-    tools: Annotated[str, typer.Option("--tools", "-t", help="The tools that the run had.", callback=given)],
+    tools: Annotated[str | None, typer.Option("--tools", "-t", help="The tools that the run had.", callback=given)] = None,
+    agent_preset: AgentName = None,
+    option: AgentOptions = None,
     preset: Annotated[
         str | None, typer.Option("--preset", "-p", help="Default: the one of the log, by name or path.", callback=given)
     ] = None,
@@ -113,10 +116,14 @@ def resume(
 
     Exit status: as of `ferrule run`.
     """
+    check_sources(tools, agent_preset, option)
     with one_line_errors(worded):
         logged = _unfinished(log)
         with stdout_to_stderr() if as_json else contextlib.nullcontext():
-            found = load_tools(tools, **openapi_options(tools, allow_private, server))
+            if agent_preset is not None:
+                found = tools_of(agent_preset, option)
+            else:
+                found = load_tools(str(tools), **openapi_options(str(tools), allow_private, server))
             settings, _ = restored(logged)
             asking = can_ask() and not as_json
             agent = Agent(

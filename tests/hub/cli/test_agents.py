@@ -80,6 +80,21 @@ def test_errors(refused):
     assert "nope' does not exist; name one that is there" in refused("run", "go", "--agent", "files", "-o", "folder=nope")
 
 
+def test_a_run_of_an_agent_is_resumed(ferrule, script, folder):
+    arguments = ["--agent", "smart_home", "--option", "state=home.json"]
+    script([LIGHTS], "On.")
+    ferrule("run", "turn on the kitchen lights", *arguments, "--log", "log")
+    lines = (folder / "log").read_text().splitlines(keepends=True)
+    (folder / "log").write_text("".join(lines[:2]))  # killed before anything was done
+    (folder / "home.json").unlink()
+    script([LIGHTS], "On.")
+    result = ferrule("resume", "log", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "set_lights" in result.stdout
+    assert json.loads((folder / "home.json").read_text())["rooms"]["kitchen"]["lights"] == "on"
+    assert "leave one out" in ferrule("resume", "log", *arguments, "--tools", "tools.py").stderr
+
+
 def test_lists(folder):
     preset = next(preset for preset in list_agent_presets() if preset.name == "openapi")
     read = cli.read_options(preset, ["servers=http://a", "servers=http://b", "timeout=3", "allow_private=false"])
