@@ -10,7 +10,7 @@
 
 from . import layers, ops
 from .backend import Backend, available_backends, backend_names, get_backend
-from .errors import BackendNotInstalledError, CoreError, ElementTypeError, ShapeError, UnknownBackendError
+from .errors import BackendNotInstalledError, CoreError, ElementTypeError, ShapeError, UnknownBackendError, first_few
 from .module import ArraySpec, Module, initialize, load_arrays, map_arrays, named_arrays
 from .quantized import CodebookArray
 
@@ -26,6 +26,7 @@ __all__ = [
     "UnknownBackendError",
     "available_backends",
     "backend_names",
+    "first_few",
     "get_backend",
     "initialize",
     "layers",

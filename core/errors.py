@@ -7,6 +7,17 @@ CoreError
 └── ShapeError                  arrays given for a module are missing, unknown or misshaped
 """
 
+from collections.abc import Sequence
+
+
+def first_few(names: Sequence[str], between: str = ", ", most: int = 3) -> str:
+    """Names for a message, which stays one line however many there are.
+
+    >>> first_few(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    return between.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
 
 class CoreError(Exception):
     """Base of every error that core raises on purpose; the message is one line that says what to do."""

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .backend import Array, Backend, backend_of, get_backend
-from .errors import ShapeError
+from .errors import ShapeError, first_few
 
 
 @dataclass(frozen=True)
@@ -178,25 +178,26 @@ def load_arrays(tree: Any, arrays: Mapping[str, Array], backend: str | Backend =
 
     Raises:
         ShapeError: names are missing, unknown, of another shape, or integers where floats belong and the other way round;
-            the message lists them.
+            the message names the first ones of each kind.
     """
     backend = get_backend(backend)
     wanted = named_arrays(tree)
-    problems = [f"missing {name}" for name in wanted if name not in arrays]
-    problems += [f"unknown {name}" for name in arrays if name not in wanted]
-    problems += [
+    missing = [name for name in wanted if name not in arrays]
+    unknown = [name for name in arrays if name not in wanted]
+    misshaped = [
         f"{name} is {tuple(arrays[name].shape)}, expected {tuple(spec.shape)}"
         for name, spec in wanted.items()
         if name in arrays and tuple(arrays[name].shape) != tuple(spec.shape)
     ]
-    problems += [
+    mistyped = [
         f"{name} holds {arrays[name].dtype}, expected {spec.dtype}"
         for name, spec in wanted.items()
         if name in arrays and ("float" in str(arrays[name].dtype)) != ("float" in str(spec.dtype))
     ]
+    problems = [f"{kind} {first_few(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names]
+    problems += [first_few(wrong, "; ") for wrong in (misshaped, mistyped) if wrong]
     if problems:
-        shown = "; ".join(problems[:12]) + (f"; and {len(problems) - 12} more" if len(problems) > 12 else "")
-        raise ShapeError(f"the arrays do not fit {type(tree).__name__}: {shown}")
+        raise ShapeError(f"the arrays do not fit {type(tree).__name__}: {'; '.join(problems)}")
 
     def place(name: str, spec: Array) -> Any:
         array = arrays[name]

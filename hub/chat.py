@@ -26,11 +26,13 @@ class Turn:
 
     Attributes:
         ids: tokens of the answer; the last one is the model's end of turn, where it came to one.
+        system: instructions that the model had then.
     """
 
     said: str
     answer: str
     ids: tuple[int, ...]
+    system: str = ""
 
 
 class Prompts(Protocol):
@@ -83,9 +85,12 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """Everything that was said, system text first."""
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        return system + [message for turn in self.turns for message in _messages(turn.said, turn.answer)]
+        """Everything that was said. A system text stands where it began to hold; an empty one ends another."""
+        found, system = [], ""
+        for turn in self.turns:
+            found += _instructions(system, turn.system) + _messages(turn.said, turn.answer)
+            system = turn.system
+        return found + _instructions(system, self.system)
 
     def say(self, text: str) -> Reply:
         """The model's answer, which is written while the reply is iterated over; the turn counts once that has ended.
@@ -129,6 +134,7 @@ class Reply:
         self.stop_reason: str | None = None
         self.dropped = dropped
         self.prompt_tokens, self.reused_tokens, self.seconds = len(ids), 0, 0.0
+        self._system = conversation.system
         self._interrupted = threading.Event()
         self._pieces = self._write(conversation, said, ids, pin)
 
@@ -164,7 +170,7 @@ class Reply:
         self.stop_reason = stream.stop_reason or "interrupted"
         if stream.state.logits is not None:
             model.loop.keep(stream.state)
-        turn = Turn(said, self.text, tuple(self.ids))
+        turn = Turn(said, self.text, tuple(self.ids), self._system)
         conversation.dropped += self.dropped
         conversation.turns.append(turn)
         prompts.answered(turn)
@@ -229,6 +235,10 @@ class _Written:
 
     def _user(self, said: str, *, first: bool) -> list[int]:
         return self._tokenizer.encode(self._dialect.render_user(said, first=first))
+
+
+def _instructions(before: str, now: str) -> list[dict[str, str]]:
+    return [{"role": "system", "content": now}] if now != before else []
 
 
 def _messages(said: str, answer: str) -> list[dict[str, str]]:

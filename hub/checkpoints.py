@@ -47,6 +47,16 @@ TOKENIZER_FILES = (
 ENCODER_FILES = (LIST, SETTINGS, LIMITS)
 
 
+def check_element_type(dtype: str) -> None:
+    """Whether models compute in it, on some backend.
+
+    Raises:
+        ElementTypeError: they do not.
+    """
+    if dtype not in ELEMENT_TYPES:
+        raise ElementTypeError(f"a model computes in {', '.join(ELEMENT_TYPES)}, received {dtype!r}; use float32 otherwise")
+
+
 def check_checkpoint(folder: Path, source: str) -> None:
     """Whether this version runs the model of a folder, of which the weights need not be there.
 
@@ -72,8 +82,7 @@ def load_checkpoint(
         ConfigError, WeightsError, TokenizerError, ChatTemplateError: that part of it is missing, damaged or not supported.
         PresetError: a dialect is given for a model that writes nothing.
     """
-    if dtype not in ELEMENT_TYPES:
-        raise ElementTypeError(f"a model computes in {', '.join(ELEMENT_TYPES)}, received {dtype!r}; use float32 otherwise")
+    check_element_type(dtype)
     config, title = read_config(folder), title or folder.name
     module = build(config, str(folder / "config.json"))
     source = Source(folder, MappingProxyType(text_config(config)))
@@ -81,7 +90,7 @@ def load_checkpoint(
         if dialect is not None:
             raise PresetError(f"{title} is an embedding model, which writes no calls; leave dialect={dialect!r} out")
         return _load_encoder(module, source, backend, title, dtype)
-    module = load_weights(module, Checkpoint(folder), backend, dtype)
+    module = load_weights(module, Checkpoint(folder), backend, dtype, str(folder))
     module.source = source
     tokenizer = load_tokenizer(folder, module.config.vocab)
     dialect = dialect or _saved_dialect(folder) or dialect_of(tokenizer, type(module).dialect)
@@ -100,7 +109,7 @@ def _load_encoder(module: EmbeddingGemma, source: Source, backend: Backend, titl
     tokenizer = load_tokenizer(folder, config.vocab)
     framing = read_framing(folder, config.max_positions, encoder.width)
     encoder = load_modules(encoder, folder, backend)
-    encoder.transformer = load_weights(module, Checkpoint(folder), backend, dtype)
+    encoder.transformer = load_weights(module, Checkpoint(folder), backend, dtype, str(folder))
     encoder.source = source
     return EmbeddingModel(title, encoder, tokenizer, backend, framing)
 

@@ -17,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -24,6 +25,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from ..models.chat_template import FOLDER as TEMPLATE_FOLDER
 from ..models.errors import ModelError
 from ..models.keras_weights import INDEX as KERAS_INDEX
 from ..models.keras_weights import SINGLE as KERAS_WEIGHTS
@@ -43,6 +45,7 @@ LONG_DOWNLOAD = 20_000_000  # bytes from which on a bar shows how far it is
 
 _KERAS_FILES = (KERAS_INDEX, "metadata.json", "preprocessor.json", "task.json", *ASSETS)
 _SMALL_FILES = ("config.json", "ferrule.json", INDEX, *TOKENIZER_FILES, *ENCODER_FILES, *_KERAS_FILES)
+_TEMPLATE = re.compile(rf"{TEMPLATE_FOLDER}/[^/]+\.jinja")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -138,7 +141,7 @@ class _Fetch:
         self.address = f"hf://{repo}"
 
     def run(self, check: Callable[[Path], object] | None) -> Path:
-        small = [self.files[name] for name in _SMALL_FILES if name in self.files]
+        small = [self.files[name] for name in self.files if name in _SMALL_FILES or _TEMPLATE.fullmatch(name)]
         if "config.json" not in self.files:
             raise FetchError(f"{self.address} holds no config.json, so it is no Hugging Face model folder")
         weights = self._weights()

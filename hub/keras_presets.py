@@ -26,7 +26,7 @@ from ..models.families.keras_hub import load_keras_weights, translated
 from ..models.hugging_face_tokenizer import read_tokenizer
 from ..models.keras_weights import KerasWeights
 from ..models.language_model import LanguageModel
-from .checkpoints import Source, read_config
+from .checkpoints import Source, check_element_type, read_config
 
 PIECES, VOCABULARY, MERGES = "vocabulary.spm", "vocabulary.json", "merges.txt"
 ASSETS = tuple(f"assets/tokenizer/{name}" for name in (PIECES, VOCABULARY, MERGES))
@@ -50,11 +50,12 @@ def load_keras_preset(
         ElementTypeError: the backend does not compute in it.
         ConfigError, WeightsError, TokenizerError: that part of it is missing, damaged or not supported.
     """
+    check_element_type(dtype)
     found, source = read_config(folder), str(folder / "config.json")
     build(translated(found, source), source)  # what cannot be run is said before its weights are opened
     with KerasWeights(folder) as weights:
         config = translated(found, source, weights)
-        module = load_keras_weights(build(config, source), weights, backend, dtype)
+        module = load_keras_weights(build(config, source), weights, backend, dtype, f"the weights of {folder}")
     files = tokenizer_files(folder, module.config.vocab)
     tokenizer = read_tokenizer(files, folder, module.config.vocab)
     module.source = Source(folder, MappingProxyType(config), files)

@@ -16,6 +16,7 @@ from ..models.language_model import LanguageModel
 from ..models.tokenizer import Tokenizer
 from ..presets import PackageSource, Preset, UnknownPresetError, find_by_repo, get_preset
 from .errors import FetchError, PresetError
+from .fingerprint import fingerprint
 from .sources import hub_name, locate, sha256, split_address, verify_local
 
 Loader = Callable[..., tuple[Module, Tokenizer]]
@@ -69,14 +70,34 @@ def from_preset(
 
         title = hub_name(name) or (preset and preset.name)
         load = load_keras_preset if is_keras_preset(path) else load_checkpoint
-        return load(path, chosen, title, dtype, dialect or (preset and preset.dialect))
+        model = load(path, chosen, title, dtype, dialect or (preset and preset.dialect))
+        own = {"dtype": dtype if dtype != "float32" else None, "dialect": dialect}
+        return _sourced(model, name, preset, path, own)
     if dtype != "float32" or dialect is not None:
         raise PresetError(f"dtype and dialect are options of Hugging Face folders; {name} is a Needle model")
     family, dialect, title = ("needle", "needle", path.stem) if preset is None else (preset.family, preset.dialect, preset.name)
     options = {"depth": depth, "kv_window": kv_window}
     module, tokenizer = _loader(family)(path, chosen, **options)
     title = " ".join([title, *(f"{option}={value}" for option, value in options.items() if value)])
-    return LanguageModel(title, module, tokenizer, chosen, module.config.max_seq_len, dialect)
+    model = LanguageModel(title, module, tokenizer, chosen, module.config.max_seq_len, dialect)
+    return _sourced(model, name, preset, path, options)
+
+
+def _sourced(
+    model: LanguageModel | EmbeddingModel,
+    name: str | os.PathLike[str],
+    preset: Preset | None,
+    path: Path,
+    options: dict[str, Any],
+) -> LanguageModel | EmbeddingModel:
+    """The model, which knows how it is found again: by name, or by its absolute path, and with which options."""
+    if isinstance(model, LanguageModel):
+        by_name = preset is not None or hub_name(name) is not None
+        found = os.fspath(name) if by_name else os.path.abspath(os.fspath(name))
+        model.source = {"preset": found, "backend": model.backend, "fingerprint": fingerprint(path)}
+        if chosen := {option: value for option, value in options.items() if value}:
+            model.source["options"] = chosen
+    return model
 
 
 def weights_sha256(name: str | os.PathLike[str]) -> str:
@@ -193,5 +214,8 @@ def _local(name: str, unknown: UnknownPresetError) -> Path:
     if path.suffix == ".cact" or path.is_file():
         return path
     if os.sep in name and find_by_repo(name) is None:
-        raise PresetError(f"{name} does not exist; give the path of a .cact file or of a folder with one, or a preset's name")
+        raise PresetError(
+            f"{name} does not exist; give the path of a Hugging Face or KerasHub folder (config.json, weights, tokenizer), "
+            "of a .cact file or of a folder with one, or a preset's name"
+        )
     raise PresetError(str(unknown)) from None

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..models.chat_template import FOLDER as TEMPLATE_FOLDER
 from ..models.keras_weights import INDEX, SINGLE
 from ..models.sentence_modules import LIST
 from .errors import FetchError
@@ -21,7 +22,7 @@ LISTING_SECONDS = 10.0  # within which the hub has to answer what a repository h
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _LICENCES = "https://huggingface.co"  # of a mirror, too: accounts are kept in one place
-_WITH_SUBFOLDERS = (LIST, INDEX, SINGLE)  # sentence-transformers and KerasHub keep files in some
+_WITH_SUBFOLDERS = (LIST, INDEX, SINGLE, TEMPLATE_FOLDER)  # sentence-transformers and KerasHub keep files in some
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 

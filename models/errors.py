@@ -7,6 +7,7 @@
     ├── GrammarError          a grammar does not compile
     ├── ConstraintError       a token was committed that the constraint does not allow
     ├── ChatTemplateError     a chat template cannot be read, does too much, reaches too far or refuses the messages
+    ├── OptionError           an option of a model or of a generation has a value that it cannot have
     ├── ContextLengthError    prompt and output do not fit the model's context
     └── TaskError             a model is asked for what it was not made for: an encoder for text, a decoder for vectors
 
@@ -42,6 +43,10 @@ class ConstraintError(ModelError):
 
 class ChatTemplateError(ModelError):
     """A chat template cannot be read, does more than it may, reaches for what is not offered, or refuses the messages."""
+
+
+class OptionError(ModelError, ValueError):
+    """An option of a model or of a generation has a value that it cannot have."""
 
 
 class ContextLengthError(ModelError):

@@ -10,12 +10,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import TokenizerError
 from .tokenizer import BytesStreamDecoder
 
 _SPACE = "▁"
+_MOST_UNUSED = 1 << 16  # ids between those of a tokenizer's tokens, where no model says how many there are
 
 
 class HuggingFaceTokenizer:
@@ -110,22 +111,22 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
         for name in ("config", "generation_config", "tokenizer_config")
     }
     if "tokenizer.json" in files:
-        encoder, spelt, special, control, strips = _fast(files["tokenizer.json"], folder / "tokenizer.json", vocab)
+        read = _fast(files["tokenizer.json"], folder / "tokenizer.json", vocab)
     elif "tokenizer.model" in files:
-        encoder, spelt, special, control, strips = _sentencepiece(
-            files["tokenizer.model"], folder / "tokenizer.model", settings["tokenizer_config"]
-        )
+        path = folder / "tokenizer.model"
+        read = _sentencepiece(files["tokenizer.model"], path, settings["tokenizer_config"], vocab)
     else:
         raise TokenizerError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
+    spelt, control = read.spelt, read.control
     if vocab is not None:
-        if len(spelt) > vocab:
-            raise TokenizerError(
-                f"{folder}: the tokenizer has {len(spelt)} tokens and the model {vocab} rows; they do not belong together"
-            )
         control |= frozenset(range(len(spelt), vocab))
         spelt = spelt + [b""] * (vocab - len(spelt))
     named = {_text(settings["tokenizer_config"].get(f"{which}_token")): which for which in ("bos", "eos")}
-    ids = {which: special[text] for text, which in named.items() if text in special}
+    for text, which in named.items():
+        if text is not None and text not in read.pieces:
+            where = folder / "tokenizer_config.json"
+            raise TokenizerError(f"{where}: {which}_token is {text!r:.80}, which is no token of the tokenizer")
+    ids = {which: read.pieces[text] for text, which in named.items() if text is not None}
     for source in (settings["generation_config"], settings["config"]):
         for which in ("bos", "eos"):
             if source.get(f"{which}_token_id") is not None:
@@ -141,7 +142,7 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
     outside = [i for i in (*stops, *([] if bos is None else [bos])) if not 0 <= i < len(spelt)]
     if outside:
         raise TokenizerError(f"{folder}: token {outside[0]} is named as special, but there are {len(spelt)} tokens")
-    return HuggingFaceTokenizer(encoder, spelt, special, control, bos, stops, strips)
+    return HuggingFaceTokenizer(read.encoder, spelt, read.special, control, bos, stops, read.strips)
 
 
 def _read_json(data: bytes | None, path: Path) -> dict[str, Any]:
@@ -169,7 +170,18 @@ class _FastEncoder:
         return (self._tokenizer if markers else self._plain).encode(text, add_special_tokens=False).ids
 
 
-def _fast(file: bytes, path: Path, vocab: int | None) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+class _Read(NamedTuple):
+    """What a file says: see the arguments of `HuggingFaceTokenizer`; and the ids of all its tokens by text."""
+
+    encoder: Any
+    spelt: list[bytes]
+    special: dict[str, int]
+    control: frozenset[int]
+    strips: bool
+    pieces: Mapping[str, int]
+
+
+def _fast(file: bytes, path: Path, vocab: int | None) -> _Read:
     from tokenizers import Tokenizer
 
     try:
@@ -191,11 +203,23 @@ def _fast(file: bytes, path: Path, vocab: int | None) -> tuple[Any, list[bytes],
         each.no_truncation()
         each.no_padding()
     kinds = _decoders(decoder)
-    spelt = [b""] * (max(pieces.values(), default=-1) + 1)
+    highest = max(pieces.values(), default=-1)
+    _check_range(path, highest, len(pieces), vocab)
+    spelt = [b""] * (highest + 1)
     of_bytes = _byte_alphabet() if "ByteLevel" in kinds else None
     for piece, number in pieces.items():
         spelt[number] = piece.encode() if piece in added else _piece_bytes(piece, of_bytes, "ByteFallback" in kinds)
-    return _FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds
+    return _Read(_FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds, pieces)
+
+
+def _check_range(path: Path, highest: int, count: int, vocab: int | None) -> None:
+    """Before a place is made for every id."""
+    if vocab is not None and highest >= vocab:
+        raise TokenizerError(
+            f"{path}: the tokenizer has ids up to {highest} and the model {vocab} rows; they do not belong together"
+        )
+    if highest >= 2 * count + _MOST_UNUSED:
+        raise TokenizerError(f"{path}: the tokenizer has {count} tokens and ids up to {highest}; it is damaged")
 
 
 def _without_markers(tokenizer: Any) -> Any:
@@ -299,9 +323,19 @@ def _as_varint(value: int) -> bytes:
     return bytes([*found, value])
 
 
-def _sentencepiece(
-    model: bytes, path: Path, settings: Mapping[str, Any]
-) -> tuple[Any, list[bytes], dict[str, int], frozenset[int], bool]:
+def _added(settings: Mapping[str, Any], path: Path) -> tuple[dict[str, int], set[int]]:
+    """Ids of the tokens that `tokenizer_config.json` adds, by text, and which of them have no text."""
+    try:
+        found = {int(number): dict(entry) for number, entry in (settings.get("added_tokens_decoder") or {}).items()}
+        markers = {str(entry["content"]): number for number, entry in found.items()}
+        if min(found, default=0) < 0:
+            raise ValueError
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise TokenizerError(f"{path}: added_tokens_decoder must hold an object with content for each id") from None
+    return markers, {number for number, entry in found.items() if entry.get("special")}
+
+
+def _sentencepiece(model: bytes, path: Path, settings: Mapping[str, Any], vocab: int | None) -> _Read:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
@@ -313,21 +347,21 @@ def _sentencepiece(
     except (RuntimeError, OSError) as error:
         raise TokenizerError(f"{path}: no SentencePiece model: {str(error).splitlines()[0]}") from None
     count = processor.get_piece_size()
-    spelt, special, control = [], {}, set()
+    spelt, special, control, found = [], {}, set(), {}
     for number in range(count):
         piece = processor.id_to_piece(number)
+        found[piece] = number
         spelt.append(_piece_bytes(piece, None, processor.is_byte(number)))
         if processor.is_control(number) or processor.is_unknown(number):
             special[piece] = number
             control.add(number)
-    added = settings.get("added_tokens_decoder", {})
-    markers = {str(entry["content"]): int(number) for number, entry in added.items() if isinstance(entry, dict)}
+    markers, hidden = _added(settings, path.with_name("tokenizer_config.json"))
+    _check_range(path, max([count - 1, *markers.values()]), count + len(markers), vocab)
     for text, number in markers.items():
         spelt += [b""] * (number + 1 - len(spelt))
         spelt[number] = text.encode()
         special[text] = number
-        if added[str(number)].get("special"):
-            control.add(number)
+    control |= hidden
     # A dummy prefix is put before every text, so that a word at its beginning is the word that it is elsewhere
     first = processor.encode("a")
     strips = bool(first) and processor.id_to_piece(first[0]).startswith(_SPACE)
@@ -336,10 +370,5 @@ def _sentencepiece(
         plain = SentencePieceProcessor(model_proto=_without_symbols(model, symbols)) if symbols else processor
     except (RuntimeError, IndexError):
         raise TokenizerError(f"{path}: no SentencePiece model: its pieces cannot be told apart") from None
-    return (
-        _PieceEncoder(processor, plain, {t: n for t, n in special.items() if t in markers}),
-        spelt,
-        special,
-        frozenset(control),
-        strips,
-    )
+    encoder = _PieceEncoder(processor, plain, {t: n for t, n in special.items() if t in markers})
+    return _Read(encoder, spelt, special, frozenset(control), strips, {**found, **special})

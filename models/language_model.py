@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..core import Backend, Module, ops
 from .chat_template import ChatTemplate
 from .constraint import Constraint, Grammars
-from .errors import TaskError
+from .errors import OptionError, TaskError
 from .sampler import make_sampler
 from .token_loop import State, Stream, TokenLoop
 from .tokenizer import Tokenizer
@@ -32,6 +33,10 @@ class Generation:
     stop_reason: str
 
 
+_ONE_AT_A_TIME = ("needle", "functiongemma")
+"""Dialects of models that their authors made for single calls, and not for conversations of several steps."""
+
+
 class LanguageModel:
     """A model, its tokenizer and its compiled programs on one backend.
 
@@ -39,10 +44,12 @@ class LanguageModel:
         name: of the preset it came from.
         backend: name of the backend.
         dialect: how it is prompted for tools and how it writes calls; the name of a file in `agents/dialects`.
+        one_at_a_time: whether it is good at one call and not at several steps.
         module: the tree of arrays.
         tokenizer: see `Tokenizer`.
         context_length: tokens that prompt and output may have together.
         chat_template: how it wants conversations written; None where it came without one.
+        source: where its weights came from, for logs: preset, backend and a fingerprint; None where it was not loaded.
     """
 
     def __init__(self, name: str, module: Module, tokenizer: Tokenizer, backend: Backend, context_length: int, dialect: str):
@@ -52,7 +59,9 @@ class LanguageModel:
         self.backend = backend.name
         self.context_length = context_length
         self.dialect = dialect
+        self.one_at_a_time = dialect in _ONE_AT_A_TIME
         self.chat_template: ChatTemplate | None = None
+        self.source: dict[str, str] | None = None
         head = getattr(module, "confidence", None)
         self.loop = TokenLoop(module, tokenizer, backend, context_length, pool=head is not None)
         self.grammars = Grammars(tokenizer)
@@ -64,7 +73,13 @@ class LanguageModel:
         return f"LanguageModel({self.name!r}, backend={self.backend!r}, context_length={self.context_length})"
 
     def logits(self, token_ids: Any) -> np.ndarray:
-        """Logits of every position: ids [B, T] or [T], BOS included -> float32 [B, T, V] or [T, V]."""
+        """Logits of every position: ids [B, T] or [T], BOS included -> float32 [B, T, V] or [T, V].
+
+        Raises:
+            ValueError: these are no ids of the model.
+            ContextLengthError: they do not fit.
+            WeightsError: the logits are not finite.
+        """
         ids = np.asarray(token_ids, np.int32)
         if ids.ndim not in (1, 2) or ids.size == 0 or ids.min() < 0 or ids.max() >= self.tokenizer.vocab_size:
             raise ValueError(
@@ -103,13 +118,15 @@ class LanguageModel:
 
         Args:
             prompt: as it is, after BOS; no chat template is applied.
-            max_tokens: at most this many.
+            max_tokens: at most this many, from 1 on.
             temperature: 0 takes the likeliest token each time.
             constraint: of `grammar`; restricts what can be written.
             sampling: top_k, top_p, min_p, seed (see `RandomSampler`).
 
         Raises:
+            OptionError: an option has a value that it cannot have.
             ContextLengthError: the prompt does not fit.
+            WeightsError: the model gives no finite logits.
         """
         stream = self._start(prompt, max_tokens, temperature, constraint, sampling)
         text = "".join(token.text for token in stream)
@@ -147,6 +164,8 @@ class LanguageModel:
         return float(ops.to_numpy(self._confidence(state.cache["pool"]))[0]) if self.loop.pool else None
 
     def _start(self, prompt: str, max_tokens: int, temperature: float, constraint, sampling: dict[str, Any]) -> Stream:
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, Integral) or max_tokens < 1:
+            raise OptionError(f"max_tokens must be a whole number from 1 on, received {max_tokens!r}")
         sampler = make_sampler(temperature, **sampling)
         return self.loop.stream(self._ids(prompt), max_tokens, constraint, sampler)
 

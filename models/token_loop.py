@@ -1,8 +1,9 @@
 """The one token loop: from prompt ids to tokens, for every family and backend.
 
 It runs on the host and calls one compiled program, which feeds T tokens behind a cache and gives the logits of the last one:
-with T from a few fixed chunk sizes (prefill) and T = 1 (decode). Tokens that a constraint forces are never sampled: they wait
-and go through the program together with what follows them.
+with T from a few fixed chunk sizes (prefill) and T = 1 (decode). The full chunks of a long text but for its last go through a
+second program, without the product with the vocabulary. Tokens that a constraint forces are never sampled: they wait and go
+through the program together with what follows them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..core import Backend, Module, ops
 from .constraint import Constraint
-from .errors import ConstraintError, ContextLengthError
+from .errors import ConstraintError, ContextLengthError, WeightsError
 from .kv_cache import MAX_CHUNK
 from .prefix_cache import PrefixCache, Snapshot
 from .sampler import Sampler, greedy
@@ -107,6 +108,7 @@ class TokenLoop:
         self.prefixes = PrefixCache()
         self._turn = threading.RLock()
         self._step = backend.compile(_last_logits, model, donate=(2,))
+        self._fill = backend.compile(_no_logits, model, donate=(2,))
         self._score = backend.compile(_all_logits, model, donate=(2,))
 
     def stream(
@@ -143,6 +145,7 @@ class TokenLoop:
 
         Raises:
             ContextLengthError: T is more than the model's context.
+            WeightsError: they are not finite.
         """
         ids = np.asarray(ids, np.int32)
         self._check_length(ids.shape[1])
@@ -153,7 +156,7 @@ class TokenLoop:
                 padded = np.zeros((ids.shape[0], chunk), np.int32)
                 padded[:, :size] = ids[:, start : start + size]
                 logits, cache = self._score(self.backend.asarray(padded), self._scalar(size), cache)
-                parts.append(ops.to_numpy(logits)[:, :size])
+                parts.append(_finite(ops.to_numpy(logits)[:, :size]))
         return np.concatenate(parts, axis=1)
 
     def read(self, ids: Sequence[int]) -> State:
@@ -208,8 +211,13 @@ class TokenLoop:
             for start, size, chunk in self._plan(len(pending)):
                 padded = np.zeros((1, chunk), np.int32)
                 padded[0, :size] = pending[start : start + size]
-                logits, state.cache = self._step(self.backend.asarray(padded), self._scalar(size), state.cache)
-            state.logits = ops.to_numpy(logits)[0]
+                given = self.backend.asarray(padded), self._scalar(size), state.cache
+                # Nobody asks what follows a chunk in the midst of a text. Short ones are rare there: not worth a program
+                if start + size < len(pending) and chunk == self.backend.chunk_sizes[-1]:
+                    state.cache = self._fill(*given)
+                else:
+                    logits, state.cache = self._step(*given)
+            state.logits = _finite(ops.to_numpy(logits)[0])
             state.ids += pending
             spent = time.perf_counter() - began
             if len(pending) == 1:
@@ -342,6 +350,16 @@ def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler)
     return token, float(masked[token] - allowed), float(np.exp(min(0.0, allowed - everything)))
 
 
+def _finite(logits: np.ndarray) -> np.ndarray:
+    """The same, if they are numbers: NaN passes through a maximum."""
+    if not np.isfinite(logits.max()):
+        raise WeightsError(
+            "the model gives NaN or infinite logits: its weights hold such numbers, or ones too large for its element type; "
+            "load it with dtype='float32', or fetch the weights again"
+        )
+    return logits
+
+
 def _set_bits(mask: np.ndarray) -> np.ndarray:
     """Numbers of the set bits of uint8 [N], ascending, the lowest bit of a byte first. Most bytes of a mask are 0."""
     used = np.flatnonzero(mask)
@@ -357,6 +375,10 @@ def _logsumexp(x: np.ndarray) -> float:
 def _last_logits(model: Decoder, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:
     hidden, cache = model(ids, valid, cache)
     return model.logits(ops.rows(hidden, valid - 1, 1)[:, 0]), cache
+
+
+def _no_logits(model: Decoder, ids: Any, valid: Any, cache: Any) -> Any:
+    return model(ids, valid, cache)[1]
 
 
 def _all_logits(model: Decoder, ids: Any, valid: Any, cache: Any) -> tuple[Any, Any]:

@@ -124,10 +124,19 @@ def get_preset(name: str) -> Preset:
     known = {preset.name: preset for preset in list_presets()}
     if name in known:
         return known[name]
-    meant = name_of(name)
-    near = [meant] if meant in known else difflib.get_close_matches(meant, known, n=3)
+    near = nearest_names(name)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the catalogue has {len(known)}, but none like it"
     raise UnknownPresetError(f"no preset is called {name!r}; {hint} (see `ferrule presets`)")
+
+
+def nearest_names(name: str) -> list[str]:
+    """Of the catalogue, those that may be meant: at most three, the nearest first.
+
+    >>> nearest_names("neddle 3")
+    ['needle_3']
+    """
+    known, meant = [preset.name for preset in list_presets()], name_of(name)
+    return [meant] if meant in known else difflib.get_close_matches(meant, known, n=3)
 
 
 def find_by_repo(repo: str) -> Preset | None:

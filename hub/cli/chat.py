@@ -181,10 +181,10 @@ class _Terminal:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def _command(self, line: str) -> None:
-        name, _, rest = line.partition(" ")
+        name, *rest = line.split(maxsplit=1)
         if name not in self._commands:
             raise CommandError(f"there is no command {name}; there are {', '.join(self._commands)} and /exit")
-        self._commands[name](rest.strip())
+        self._commands[name](*rest or ("",))
 
     def _system(self, text: str) -> None:
         self._talk.system = text
@@ -200,14 +200,14 @@ class _Terminal:
     def _save(self, name: str) -> None:
         if not name:
             raise CommandError("/save needs a file: /save talk.json")
-        path = Path(name).expanduser().absolute()
-        if path.exists() and path not in self._saved:
-            raise CommandError(f"{path} exists already; name another file")
         document = {"preset": self._preset, "messages": self._talk.messages}
         try:
+            path = Path(name).expanduser().absolute()
+            if path not in self._saved and path.exists():
+                raise CommandError(f"{path} exists already; name another file")
             _write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody; ValueError: a zero byte
+            raise CommandError(f"{name} cannot be written: {getattr(error, 'strerror', None) or error}") from None
         self._saved.add(path)
         self._note(f"saved to {path}")
 

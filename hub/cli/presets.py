@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...presets import Preset, get_preset, list_presets, search_presets
+from ...presets import Preset, find_by_repo, list_presets, nearest_names, search_presets
 from ..loading import find_kept
-from .console import fail, one_line_errors, out, print_json
+from .console import fail, out, print_json
 
 _WIDTH = 120
 _SCALES = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -50,14 +50,16 @@ def _given(words: list[str] | None) -> list[str]:
 def presets(
     query: Annotated[
         list[str] | None,
-        typer.Argument(help="A preset's name, which shows it in full, or words that all must occur.", callback=_given),
+        typer.Argument(
+            help="A preset's name or repository, which shows it in full, or words that all must occur.", callback=_given
+        ),
     ] = None,
     family: Annotated[str | None, typer.Option(help="Only of this family.", callback=_one_of("family"))] = None,
     dialect: Annotated[str | None, typer.Option(help="Only those that write calls so.", callback=_one_of("dialect"))] = None,
     max_parameters: Annotated[
         float | None, typer.Option(parser=_count, metavar="N", help="Only those with at most so many parameters, such as 1B.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, a list, instead.")] = False,
 ) -> None:
     """List the model presets, search them, or show one in full.
 
@@ -65,27 +67,33 @@ def presets(
     repository's weights in bfloat16. A dash stands for what is not known.
     """
     words = " ".join(query or [])
-    if words in {preset.name for preset in list_presets()}:
-        preset = get_preset(words)
-        print_json(_document(preset)) if as_json else _show(preset)
-        return
+    exact = _named(words)
+    meant = [exact] if exact is not None else search_presets(words)
     found = [
         preset
-        for preset in search_presets(words)
+        for preset in meant
         if family in (None, preset.family)
         and dialect in (None, preset.dialect)
         and (max_parameters is None or (preset.parameters or math.inf) <= max_parameters)
     ]
     found.sort(key=lambda preset: (preset.family, preset.parameters or math.inf, preset.name))
-    if not found and not search_presets(words):
-        with one_line_errors():
-            get_preset(words)  # says what is near
+    if not meant:
+        near = " or ".join(map(repr, nearest_names(words)))
+        fail(f"nothing was found for {words!r}; {f'did you mean {near}?' if near else 'leave a word out, or use others'}")
     if as_json:
         print_json([_document(preset) for preset in found])
     elif not found:
-        fail("no preset is like that; leave an option out")
+        fail(f"no preset{f' found for {words!r}' if words else ''} is like that; leave an option out")
+    elif exact is not None:
+        _show(exact)
     else:
         _list(found)
+
+
+def _named(words: str) -> Preset | None:
+    """The preset of that name, in any case, or of that repository."""
+    name = words.strip().lower()
+    return next((preset for preset in list_presets() if preset.name == name), None) or find_by_repo(name.removeprefix("hf://"))
 
 
 def _list(found: list[Preset]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from ..transformer.config import Fields
+from ..transformer.config import Fields, shown
 from ..transformer.decoder import Decoder
 from .embedding_gemma import EmbeddingGemma
 from .gemma import Gemma, Gemma2, Gemma3
@@ -51,7 +51,10 @@ def build(config: Mapping[str, Any], source: str = "config.json") -> Decoder | E
         ConfigError: the architecture is not supported, or a field is missing or contradicts another.
     """
     family = _family(config, source)
-    return family(family.read_config(Fields({**family.defaults, **text_config(config, source)}, source)))
+    try:
+        return family(family.read_config(Fields({**family.defaults, **text_config(config, source)}, source)))
+    except ConfigError as error:  # of fields that contradict each other: they do not know where they came from
+        raise error if str(error).startswith(source) else ConfigError(f"{source}: {error}") from None
 
 
 def text_config(config: Mapping[str, Any], source: str = "config.json") -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _family(config: Mapping[str, Any], source: str) -> type[Decoder] | type[Embe
     known = {name: family for family in (*FAMILIES, *ENCODERS) for name in family.architectures}
     found = config.get("architectures") or []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ConfigError(f"{source}: architectures must be a list of names, received {found!r}")
+        raise ConfigError(f"{source}: architectures must be a list of names, received {shown(found)}")
     architecture = next((name for name in found if name in known), None)
     if architecture is None:
         wanted = ", ".join(map(str, found)) or f"model_type {config.get('model_type')!r}"

@@ -38,8 +38,8 @@ def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
     return gemma_config(
         fields,
         scale=fields.positive("query_pre_attn_scalar", 256) ** -0.5,
-        attention_cap=fields.optional_number("attn_logit_softcapping"),
-        logit_cap=fields.optional_number("final_logit_softcapping"),
+        attention_cap=fields.optional_positive("attn_logit_softcapping"),
+        logit_cap=fields.optional_positive("final_logit_softcapping"),
         **changes,
     )
 
@@ -60,7 +60,7 @@ class Gemma2(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        layers = fields.count("num_hidden_layers")
+        layers = fields.layers()
         if "layer_types" in fields:
             windows = windows_of(fields)
         else:
@@ -96,7 +96,7 @@ class Gemma3(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        layers = fields.count("num_hidden_layers")
+        layers = fields.layers()
         if "layer_types" in fields:
             windows = windows_of(fields)
         else:
@@ -104,6 +104,6 @@ class Gemma3(Decoder):
             windows = tuple(fields.count("sliding_window") if (layer + 1) % every else 0 for layer in range(layers))
         everywhere, nearby = fields.rope(1e6, "full_attention"), fields.rope(1e4, "sliding_attention")
         if "rope_parameters" not in fields:  # older configs: the window's base has a name of its own, and no scaling
-            nearby = type(nearby)(fields.number("rope_local_base_freq", 1e4))
+            nearby = type(nearby)(fields.positive("rope_local_base_freq", 1e4, above=1))
         ropes = tuple(nearby if window else everywhere for window in windows)
         return _capped(fields, windows=windows, ropes=ropes, qk_norm=True)

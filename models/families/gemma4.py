@@ -17,7 +17,7 @@ from ...core.layers import Embedding, Linear, RMSNorm
 from .. import kv_cache
 from ..errors import ConfigError
 from ..transformer.blocks import FeedForward, activate, mixture
-from ..transformer.config import DecoderConfig, Fields, windows_of
+from ..transformer.config import DecoderConfig, Fields, shown, windows_of
 from ..transformer.decoder import Decoder
 from .gemma import gemma_config
 
@@ -52,8 +52,6 @@ class Gemma4Config(DecoderConfig):
             raise ConfigError(f"the last {shared} of {self.layers} layers find none of their kind before them to share with")
         if 0 < self.input_vocab < self.vocab:
             raise ConfigError(f"a vocabulary of {self.vocab} tokens has only {self.input_vocab} embeddings for each layer")
-        if self.experts_per_token > self.experts:
-            raise ConfigError(f"a token cannot take {self.experts_per_token} of {self.experts} experts")
 
     @property
     def kept(self) -> tuple[tuple[int, int], ...]:
@@ -225,7 +223,7 @@ class Gemma4(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> Gemma4Config:
-        layers = fields.count("num_hidden_layers")
+        layers = fields.layers()
         if fields.raw("use_bidirectional_attention") == "all":
             raise ConfigError(f"{fields.source}: use_bidirectional_attention 'all' makes no causal model; it is not supported")
         if "layer_types" in fields:
@@ -242,7 +240,7 @@ class Gemma4(Decoder):
             ropes=tuple(nearby if window else everywhere for window in windows),
             scale=1.0,
             zero_centred=False,
-            logit_cap=fields.optional_number("final_logit_softcapping"),
+            logit_cap=fields.optional_positive("final_logit_softcapping"),
             experts=fields.count("num_experts") if has_experts else 0,
             experts_per_token=fields.count("top_k_experts") if has_experts else 0,
             d_expert=fields.count("moe_intermediate_size") if has_experts else 0,
@@ -300,11 +298,15 @@ def _global_heads(fields: Fields, windows: tuple[int, ...], keys_as_values: bool
     try:
         changed = {int(layer): dict(changes) for layer, changes in found.items()}  # their names are "05" …
     except (AttributeError, TypeError, ValueError):
-        raise ConfigError(f"{fields.source}: per_layer_config must hold an object for each layer, received {found!r}") from None
+        raise ConfigError(
+            f"{fields.source}: per_layer_config must hold an object for each layer, received {shown(found)}"
+        ) from None
     plain = {name: fields.raw(name) for name in ("num_key_value_heads", "head_dim")}
     layers = [{**plain, **changed.get(layer, {})} for layer in range(len(windows))]
     wide = [layer for layer, window in zip(layers, windows) if not window]
     if any(layer != plain for layer, window in zip(layers, windows) if window) or any(layer != wide[0] for layer in wide):
-        raise ConfigError(f"{fields.source}: per_layer_config must say the same of all layers of one kind, received {found!r}")
+        raise ConfigError(
+            f"{fields.source}: per_layer_config must say the same of all layers of one kind, received {shown(found)}"
+        )
     one = Fields(wide[0], f"{fields.source}: per_layer_config")
     return one.count("num_key_value_heads"), one.count("head_dim")

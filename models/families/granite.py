@@ -17,8 +17,8 @@ class Granite(Decoder):
             qkv_bias=bias,
             out_bias=bias,
             mlp_bias=fields.flag("mlp_bias", False),
-            scale=fields.number("attention_multiplier", 1.0),
-            embedding_scale=fields.number("embedding_multiplier", 1.0),
-            residual_scale=fields.number("residual_multiplier", 1.0),
-            logit_scale=1.0 / fields.number("logits_scaling", 1.0),
+            scale=fields.positive("attention_multiplier", 1.0),
+            embedding_scale=fields.positive("embedding_multiplier", 1.0),
+            residual_scale=fields.positive("residual_multiplier", 1.0),
+            logit_scale=1.0 / fields.positive("logits_scaling", 1.0),
         )

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Backend, ShapeError, load_arrays, named_arrays
+from ...core import Backend, ShapeError, first_few, load_arrays, named_arrays
 from ..errors import ConfigError, WeightsError
 from ..keras_weights import StoredArray
 from ..transformer.config import Fields
@@ -38,13 +38,13 @@ def _sizes(fields: Fields, family: type[Decoder], model_type: str, positions: in
         "architectures": [family.architectures[0]],
         "model_type": model_type,
         "vocab_size": fields.count("vocabulary_size"),
-        "num_hidden_layers": fields.count("num_layers"),
+        "num_hidden_layers": fields.layers("num_layers"),
         "num_attention_heads": heads,
         "num_key_value_heads": fields.count("num_key_value_heads"),
         "hidden_size": width,
         "intermediate_size": fields.count("intermediate_dim"),
         "head_dim": fields.count("head_dim", width // heads),
-        "rms_norm_eps": fields.number("layer_norm_epsilon", 1e-6),
+        "rms_norm_eps": fields.positive("layer_norm_epsilon", 1e-6),
         "max_position_embeddings": positions,
         **changes,
     }
@@ -58,7 +58,7 @@ def _rope(theta: float, factor: float) -> Config:
 
 def _windows(fields: Fields, every: int) -> Config:
     """All layers but the last of `every` have a window, where windows are in use."""
-    layers, used = fields.count("num_layers"), fields.flag("use_sliding_window_attention", False)
+    layers, used = fields.layers("num_layers"), fields.flag("use_sliding_window_attention", False)
     local = [used and layer % every < every - 1 for layer in range(layers)]
     return {
         "sliding_window": fields.count("sliding_window_size") if used else None,
@@ -68,7 +68,7 @@ def _windows(fields: Fields, every: int) -> Config:
 
 def _gemma_sizes(fields: Fields, family: type[Decoder], model_type: str, positions: int, **changes: Any) -> Config:
     """What the versions of Gemma share. Their layers' norms have an epsilon of 1e-6, whatever the backbone's."""
-    _need(fields, "layer_norm_epsilon", fields.number("layer_norm_epsilon", 1e-6) == 1e-6, "1e-06, as its layers have it")
+    _need(fields, "layer_norm_epsilon", fields.positive("layer_norm_epsilon", 1e-6) == 1e-6, "1e-06, as its layers have it")
     by_head = fields.flag("query_head_dim_normalize", True)
     scalar = fields.count("head_dim") if by_head else fields.count("hidden_dim") // fields.count("num_query_heads")
     return _sizes(
@@ -79,8 +79,8 @@ def _gemma_sizes(fields: Fields, family: type[Decoder], model_type: str, positio
         hidden_activation="gelu_pytorch_tanh",
         tie_word_embeddings=True,
         query_pre_attn_scalar=scalar,
-        attn_logit_softcapping=fields.optional_number("attention_logit_soft_cap"),
-        final_logit_softcapping=fields.optional_number("final_logit_soft_cap"),
+        attn_logit_softcapping=fields.optional_positive("attention_logit_soft_cap"),
+        final_logit_softcapping=fields.optional_positive("final_logit_soft_cap"),
         **changes,
     )
 
@@ -107,11 +107,11 @@ def _gemma3(fields: Fields) -> Config:
         _need(fields, name, not fields.raw(name), "false: models that write text are supported")
     for name in ("use_query_key_norm", "use_post_attention_norm", "use_post_ffw_norm"):
         _need(fields, name, fields.flag(name, True), "true, as in Gemma 3")
-    everywhere = fields.number("global_rope_scaling_factor", 1.0)
+    everywhere = fields.positive("global_rope_scaling_factor", 1.0)
     windows = _windows(fields, 6)
     ropes = {
         "full_attention": _rope(1e6, everywhere),
-        "sliding_attention": _rope(1e4, fields.number("local_rope_scaling_factor", 1.0)),
+        "sliding_attention": _rope(1e4, fields.positive("local_rope_scaling_factor", 1.0)),
     }
     positions = 32768 if everywhere == 1 else 131072
     return {**_gemma_sizes(fields, Gemma3, "gemma3_text", positions, rope_parameters=ropes), **windows}
@@ -124,13 +124,13 @@ def _llama(fields: Fields, positions: int) -> Config:
         fields.number("rope_position_scaling_factor", 1.0) == 1,
         "1.0: KerasHub itself leaves another factor out of its computation",
     )
-    rope: Config = {"rope_type": "default", "rope_theta": fields.number("rope_max_wavelength", 1e4)}
+    rope: Config = {"rope_type": "default", "rope_theta": fields.positive("rope_max_wavelength", 1e4, above=1)}
     if "rope_frequency_adjustment_factor" in fields:
         rope |= {
             "rope_type": "llama3",
-            "factor": fields.number("rope_frequency_adjustment_factor"),
-            "low_freq_factor": fields.number("rope_low_freq_factor"),
-            "high_freq_factor": fields.number("rope_high_freq_factor"),
+            "factor": fields.positive("rope_frequency_adjustment_factor"),
+            "low_freq_factor": fields.positive("rope_low_freq_factor"),
+            "high_freq_factor": fields.positive("rope_high_freq_factor"),
             "original_max_position_embeddings": fields.count("rope_pretraining_sequence_length"),
         }
         positions = 131072
@@ -139,7 +139,7 @@ def _llama(fields: Fields, positions: int) -> Config:
 
 
 def _scaled_rope(fields: Fields) -> Config:
-    return _rope(fields.number("rope_max_wavelength", 1e4), fields.number("rope_scaling_factor", 1.0))
+    return _rope(fields.positive("rope_max_wavelength", 1e4, above=1), fields.positive("rope_scaling_factor", 1.0))
 
 
 def _mistral(fields: Fields) -> Config:
@@ -149,7 +149,7 @@ def _mistral(fields: Fields) -> Config:
 
 
 def _qwen(fields: Fields, family: type[Decoder], model_type: str, positions: int, windows: bool) -> Config:
-    layers = fields.count("num_layers")
+    layers = fields.layers("num_layers")
     return _sizes(
         fields,
         family,
@@ -301,27 +301,27 @@ EMBEDDING, HEAD = "layers/reversible_embedding/vars/0", "layers/reversible_embed
 class _Arranged(Mapping[str, "_Turned"]):
     """A file of weights under our names and with our axes."""
 
-    def __init__(self, model: Decoder, weights: Mapping[str, StoredArray]):
+    def __init__(self, model: Decoder, weights: Mapping[str, StoredArray], source: str):
         c, layout = model.config, LAYOUTS[type(model)]
         sizes = {"V": c.vocab, "D": c.d_model, "F": c.d_ff, "H": c.heads, "K": c.kv_heads, "C": c.head_dim}
         places = {ours: (_place(ours, layout), tuple(spec.shape)) for ours, spec in named_arrays(model).items()}
-        problems, known = [], set()
+        missing, misshaped, known = [], [], set()
         self._arrays: dict[str, _Turned] = {}
         for ours, ((path, theirs, order), shape) in places.items():
             known.add(path)
             expected = tuple(sizes[axis] for axis in theirs)
             if path not in weights:
-                problems.append(f"missing {path}")
+                missing.append(path)
             elif weights[path].shape != expected:
-                problems.append(f"{path} is {weights[path].shape}, expected {expected}")
+                misshaped.append(f"{path} is {weights[path].shape}, expected {expected}")
             else:
                 self._arrays[ours] = _Turned(weights[path], tuple(theirs.index(axis) for axis in order), shape)
         # States of random numbers, for training with dropout
         unknown = [path for path in weights if path not in known and "seed_generator" not in path]
-        problems += [f"unknown {path}" for path in unknown]
+        problems = [f"{kind} {first_few(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names]
+        problems += [first_few(misshaped, "; ")] if misshaped else []
         if problems:
-            more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
-            raise WeightsError(f"the weights do not fit their config.json: {'; '.join(problems[:12])}{more}")
+            raise WeightsError(f"{source} do not fit their config.json: {'; '.join(problems)}")
 
     def __getitem__(self, name: str) -> _Turned:
         return self._arrays[name]
@@ -358,13 +358,22 @@ def _place(ours: str, layout: Layout) -> tuple[str, str, str]:
     return f"layers/{layout.block}{'' if layer == '0' else f'_{layer}'}/{path}", theirs, order
 
 
-def load_keras_weights(model: Decoder, weights: Mapping[str, StoredArray], backend: Backend, dtype: str = "float32") -> Decoder:
+def load_keras_weights(
+    model: Decoder,
+    weights: Mapping[str, StoredArray],
+    backend: Backend,
+    dtype: str = "float32",
+    source: str = "the weights",
+) -> Decoder:
     """The model of a translated configuration with its arrays, moved one by one.
 
+    Args:
+        source: what errors call the weights.
+
     Raises:
-        WeightsError: arrays are missing, unknown or of another shape; the message lists them.
+        WeightsError: arrays are missing, unknown or of another shape; the message names the first ones of each kind.
     """
     try:
-        return load_arrays(model, _Arranged(model, weights), backend, dtype)
+        return load_arrays(model, _Arranged(model, weights, source), backend, dtype)
     except ShapeError as error:
-        raise WeightsError(str(error)) from None
+        raise WeightsError(f"{source}: {error}") from None

@@ -13,4 +13,4 @@ class Mistral(Decoder):
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
         window = fields.count("sliding_window") if "sliding_window" in fields else 0
-        return common(fields, windows=(window,) * fields.count("num_hidden_layers"))
+        return common(fields, windows=(window,) * fields.layers())

@@ -15,7 +15,9 @@ class Phi3(Decoder):
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
         plain = common(fields)
-        part = fields.raw("rope_parameters", {}).get("partial_rotary_factor") or fields.number("partial_rotary_factor", 1.0)
+        part = Fields(fields.mapping("rope_parameters"), fields.source).share(
+            "partial_rotary_factor", fields.share("partial_rotary_factor", 1.0)
+        )
         rotated = int(plain.head_dim * part)
         for name in ("short_factor", "long_factor"):
             found = plain.ropes[0].options.get(name)

@@ -10,7 +10,7 @@ from ..transformer.decoder import Decoder
 
 def _windows(fields: Fields) -> tuple[int, ...]:
     """The layers from `max_window_layers` on have a window, where windows are in use at all."""
-    layers = fields.count("num_hidden_layers")
+    layers = fields.layers()
     if not fields.flag("use_sliding_window", False):
         return (0,) * layers
     if "layer_types" in fields:
@@ -53,8 +53,8 @@ class Qwen3Moe(Qwen3):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        dense, every = fields.raw("mlp_only_layers", []), fields.count("decoder_sparse_step", 1)
-        layers = fields.count("num_hidden_layers")
+        dense, every = fields.array("mlp_only_layers", ()), fields.count("decoder_sparse_step", 1)
+        layers = fields.layers()
         return replace(
             super().read_config(fields),
             experts=fields.count("num_experts" if "num_experts" in fields else "num_local_experts"),

@@ -12,9 +12,9 @@ class SmolLM3(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        layers = fields.count("num_hidden_layers")
+        layers = fields.layers()
         every = fields.count("no_rope_layer_interval", 4)
-        turned = fields.raw("no_rope_layers", [int((layer + 1) % every != 0) for layer in range(layers)])
+        turned = fields.array("no_rope_layers", [int((layer + 1) % every != 0) for layer in range(layers)])
         if len(turned) != layers:
             raise ConfigError(f"{fields.source}: no_rope_layers has {len(turned)} entries for {layers} layers")
         bias = fields.flag("attention_bias", False)

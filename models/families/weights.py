@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Backend, ShapeError, load_arrays, named_arrays, ops
+from ...core import Backend, ShapeError, first_few, load_arrays, named_arrays, ops
 from ..errors import WeightsError
 from ..transformer.decoder import Decoder
 from .embedding_gemma import EmbeddingGemma
@@ -34,8 +34,12 @@ def checkpoint_name(name: str) -> str:
 class _Renamed(Mapping[str, np.ndarray]):
     """A checkpoint under our names. Each array is read when it is asked for."""
 
-    def __init__(self, model: Model, checkpoint: Mapping[str, np.ndarray]):
+    def __init__(self, model: Model, checkpoint: Mapping[str, np.ndarray], source: str):
         self._checkpoint = checkpoint
+        wanted = named_arrays(model)
+        count = sum(spec.shape[0] if "*" in checkpoint_name(ours) else 1 for ours, spec in wanted.items())
+        if count > 4 * len(checkpoint) + 10_000:  # not worth a name for each
+            raise WeightsError(f"{source} does not fit its config.json, which is of {count} arrays; here are {len(checkpoint)}")
         self._places: dict[str, str] = {}  # a text model's names -> those of this checkpoint
         twice: list[str] = []
         for name in checkpoint:
@@ -44,7 +48,7 @@ class _Renamed(Mapping[str, np.ndarray]):
             self._places[plain] = name
         self._names: dict[str, list[str]] = {}
         missing: list[str] = []
-        for ours, spec in named_arrays(model).items():
+        for ours, spec in wanted.items():
             theirs = checkpoint_name(ours)
             names = [theirs.replace("*", str(e)) for e in range(spec.shape[0])] if "*" in theirs else [theirs]
             missing += [name for name in names if name not in self._places]
@@ -54,10 +58,10 @@ class _Renamed(Mapping[str, np.ndarray]):
         passed = ("lm_head.weight", *model.unused) if model.config.tied else model.unused
         unknown = [place for plain, place in self._places.items() if plain not in known and not plain.startswith(passed)]
         unknown = [name for name in unknown if not name.endswith("rotary_emb.inv_freq")]
-        problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in unknown] + twice
+        problems = [f"{kind} {first_few(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names]
+        problems += [first_few(twice, "; ")] if twice else []
         if problems:
-            more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
-            raise WeightsError(f"the checkpoint does not fit its config.json: {'; '.join(problems[:12])}{more}")
+            raise WeightsError(f"{source} does not fit its config.json: {'; '.join(problems)}")
 
     def __getitem__(self, name: str) -> Any:
         names = self._names[name]
@@ -84,16 +88,25 @@ class _Stack:
         return np.stack(self._parts).astype(dtype or self.dtype, copy=False)
 
 
-def load_weights(model: Model, checkpoint: Mapping[str, np.ndarray], backend: Backend, dtype: str = "float32") -> Model:
+def load_weights(
+    model: Model,
+    checkpoint: Mapping[str, np.ndarray],
+    backend: Backend,
+    dtype: str = "float32",
+    source: str = "the checkpoint",
+) -> Model:
     """The model with a checkpoint's arrays, moved one by one.
 
+    Args:
+        source: what errors call the checkpoint.
+
     Raises:
-        WeightsError: arrays are missing, unknown or of another shape; the message lists them.
+        WeightsError: arrays are missing, unknown or of another shape; the message names the first ones of each kind.
     """
     try:
-        return load_arrays(model, _Renamed(model, checkpoint), backend, dtype)
+        return load_arrays(model, _Renamed(model, checkpoint, source), backend, dtype)
     except ShapeError as error:
-        raise WeightsError(str(error)) from None
+        raise WeightsError(f"{source}: {error}") from None
 
 
 def saved_weights(model: Model) -> list[tuple[str, np.ndarray]]:

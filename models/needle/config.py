@@ -5,12 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 
-from ..errors import ModelError
+from ..errors import OptionError
 from .layout import Header
-
-
-class OptionError(ModelError, ValueError):
-    """A Needle model was asked for with an option that it does not have."""
 
 
 @dataclass(frozen=True)

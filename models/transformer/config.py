@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
 from .rope import KINDS, Rope
+
+MAX_LAYERS = 1024  # many times those of the deepest published model
+_LARGEST = sys.float_info.max
+_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class DecoderConfig:
             raise ConfigError(f"{len(self.windows)} layers have {len(self.ropes)} position embeddings")
         if self.head_dim % 2 or self.rotated % 2 or not 0 <= self.rotated <= self.head_dim:
             raise ConfigError(f"heads of {self.head_dim} channels of which {self.rotated} are turned: both must be even")
+        if self.experts_per_token > self.experts:
+            raise ConfigError(f"a token cannot take {self.experts_per_token} of {self.experts} experts")
 
     @property
     def layers(self) -> int:
@@ -94,47 +100,69 @@ class Fields:
         value = self._fields.get(name)
         return default if value is None else value
 
-    def count(self, name: str, default: int | None = None, least: int = 1) -> int:
+    def count(self, name: str, default: int | None = None, least: int = 1, most: int = 2**31 - 1) -> int:
         """A whole number."""
         value = self.raw(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{self.source}: {name} must be a whole number from {least} on, received {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            bound = f"to {most}" if isinstance(value, int) and value > most else "on"
+            raise self.refused(name, f"a whole number from {least} {bound}", value)
         return value
+
+    def layers(self, name: str = "num_hidden_layers") -> int:
+        """How many there are. A model is built layer by layer: of far too many, that takes minutes."""
+        return self.count(name, most=MAX_LAYERS)
 
     def number(self, name: str, default: float | None = None) -> float:
         value = self.raw(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ConfigError(f"{self.source}: {name} must be a number, received {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+            raise self.refused(name, "a number", value)
         return float(value)
 
-    def positive(self, name: str, default: float | None = None) -> float:
-        """A number above 0."""
+    def positive(self, name: str, default: float | None = None, above: float = 0) -> float:
+        """A number above 0, or above another one."""
         value = self.number(name, default)
-        if value <= 0:
-            raise ConfigError(f"{self.source}: {name} must be above 0, received {value!r}")
+        if value <= above:
+            raise self.refused(name, f"above {above}", value)
         return value
 
-    def optional_number(self, name: str) -> float | None:
-        return self.number(name) if name in self else None
+    def optional_positive(self, name: str) -> float | None:
+        return self.positive(name) if name in self else None
+
+    def share(self, name: str, default: float | None = None) -> float:
+        """A number above 0, up to 1."""
+        value = self.positive(name, default)
+        if value > 1:
+            raise self.refused(name, "above 0 and at most 1", value)
+        return value
+
+    def array(self, name: str, default: Sequence[Any] | None = None) -> Sequence[Any]:
+        value = self.raw(name, default)
+        if not isinstance(value, list | tuple):
+            raise self.refused(name, "a list", value)
+        return value
 
     def mapping(self, name: str) -> Mapping[str, Any]:
         """An object; empty where there is none."""
         value = self.raw(name, {})
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.source}: {name} must be an object, received {value!r}")
+            raise self.refused(name, "an object", value)
         return value
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.raw(name, default)
         if not isinstance(value, bool):
-            raise ConfigError(f"{self.source}: {name} must be true or false, received {value!r}")
+            raise self.refused(name, "true or false", value)
         return value
 
     def choice(self, name: str, choices: Mapping[str, str], default: str | None = None) -> str:
         value = self.raw(name, default)
-        if value not in choices:
-            raise ConfigError(f"{self.source}: {name} is {value!r}; supported are {', '.join(choices)}")
+        if not isinstance(value, str) or value not in choices:
+            raise ConfigError(f"{self.source}: {name} is {shown(value)}; supported are {', '.join(choices)}")
         return choices[value]
+
+    def refused(self, name: str, wanted: str, value: Any) -> ConfigError:
+        """What is raised of a field that is not what it must be."""
+        return ConfigError(f"{self.source}: {name} must be {wanted}, received {shown(value)}")
 
     def rope(self, theta: float = 10000.0, kind_of_layer: str | None = None) -> Rope:
         """Position embedding, in the form of transformers 5 (`rope_parameters`) or of earlier ones (`rope_theta` …)."""
@@ -142,21 +170,43 @@ class Fields:
         if kind_of_layer is not None and isinstance(found.get(kind_of_layer), Mapping):
             found = found[kind_of_layer]
         scaling = {**(self.mapping("rope_scaling") if not found else {}), **found}
-        for name in ("rope_theta", "factor", "original_max_position_embeddings"):
-            if scaling.get(name) is not None:
-                Fields(scaling, self.source).positive(name)
-        kind = scaling.get("rope_type", scaling.get("type", "default"))
+        own = Fields(scaling, self.source)
+        kind = own.raw("rope_type", own.raw("type", "default"))
         if kind not in KINDS:
-            raise ConfigError(f"{self.source}: rope_type is {kind!r}; supported are {', '.join(KINDS)}")
-        longest = self.count("max_position_embeddings", 1)
-        original = scaling.get("original_max_position_embeddings") or self.raw("original_max_position_embeddings") or longest
-        factor = scaling.get("factor") or (longest / original if kind in ("longrope", "yarn") else 1.0)
-        if kind == "llama3" and not {"low_freq_factor", "high_freq_factor"} <= set(scaling):
-            raise ConfigError(f"{self.source}: rope_type 'llama3' needs low_freq_factor and high_freq_factor")
-        if kind == "longrope" and not {"short_factor", "long_factor"} <= set(scaling):
-            raise ConfigError(f"{self.source}: rope_type 'longrope' needs short_factor and long_factor")
-        base = float(scaling.get("rope_theta") or self.number("rope_theta", theta))
-        return Rope(base, kind, float(factor), int(original), dict(scaling))
+            raise ConfigError(f"{self.source}: rope_type is {shown(kind)}; supported are {', '.join(KINDS)}")
+        _check_rope(own, kind)
+        longest, name = self.count("max_position_embeddings", 1), "original_max_position_embeddings"
+        original = own.positive(name) if name in own else self.positive(name, longest)
+        factor = own.positive("factor", longest / original if kind in ("longrope", "yarn") else 1.0)
+        if kind == "longrope" and factor > 1 and original <= 1:
+            raise own.refused(name, "above 1", original)
+        base = own.positive("rope_theta", above=1) if "rope_theta" in own else self.positive("rope_theta", theta, above=1)
+        return Rope(base, kind, factor, int(original), scaling)
+
+
+def _check_rope(fields: Fields, kind: str) -> None:
+    """The numbers that only some kinds have."""
+    bands, lists = ("low_freq_factor", "high_freq_factor"), ("short_factor", "long_factor")
+    for needing, names in (("llama3", bands), ("longrope", lists)):
+        if kind == needing and not all(name in fields for name in names):
+            raise ConfigError(f"{fields.source}: rope_type {kind!r} needs {' and '.join(names)}")
+    for name in (*bands, "attention_factor", "beta_fast", "beta_slow"):
+        fields.optional_positive(name)
+    for name in ("mscale", "mscale_all_dim"):
+        fields.number(name, 0.0)
+    fields.share("partial_rotary_factor", 1.0)
+    fields.flag("truncate", True)
+    if kind == "llama3" and fields.number(bands[0]) >= fields.number(bands[1]):
+        raise fields.refused(bands[1], f"above low_freq_factor, {fields.raw(bands[0])}", fields.raw(bands[1]))
+    for name in lists:
+        for number in fields.array(name, ()):
+            Fields({name: number}, fields.source).positive(name)
+
+
+def shown(value: Any) -> str:
+    """A value in a message, however long it is."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu", "gelu_new": "gelu", "gelu": "gelu_exact"}
@@ -168,7 +218,7 @@ def common(fields: Fields, **changes: Any) -> DecoderConfig:
     if "head_dim" not in fields and d_model % heads:
         raise ConfigError(f"{fields.source}: hidden_size {d_model} is no multiple of {heads} heads, and there is no head_dim")
     head_dim = fields.count("head_dim", d_model // heads)
-    layers = fields.count("num_hidden_layers")
+    layers = fields.layers()
     values: dict[str, Any] = {
         "vocab": fields.count("vocab_size"),
         "d_model": d_model,
@@ -179,7 +229,7 @@ def common(fields: Fields, **changes: Any) -> DecoderConfig:
         "windows": (0,) * layers,
         "rotated": head_dim,
         "max_positions": fields.count("max_position_embeddings"),
-        "norm_eps": fields.number("rms_norm_eps", 1e-6),
+        "norm_eps": fields.positive("rms_norm_eps", 1e-6),
         "scale": head_dim**-0.5,
         "tied": fields.flag("tie_word_embeddings", False),
     }
@@ -192,9 +242,10 @@ def common(fields: Fields, **changes: Any) -> DecoderConfig:
 
 def windows_of(fields: Fields, default: str = "full_attention") -> tuple[int, ...]:
     """Windows from `layer_types` and `sliding_window`."""
-    layers = fields.count("num_hidden_layers")
-    kinds = fields.raw("layer_types", [default] * layers)
-    if len(kinds) != layers or set(kinds) - {"full_attention", "sliding_attention"}:
-        raise ConfigError(f"{fields.source}: layer_types must name full_attention or sliding_attention for {layers} layers")
+    layers = fields.layers()
+    kinds = fields.array("layer_types", [default] * layers)
+    if len(kinds) != layers or not all(kind in ("full_attention", "sliding_attention") for kind in kinds):
+        wanted = f"layer_types must name full_attention or sliding_attention for {layers} layers"
+        raise ConfigError(f"{fields.source}: {wanted}, received {shown(kinds)}")
     window = fields.count("sliding_window") if "sliding_attention" in kinds else 0
     return tuple(window if kind == "sliding_attention" else 0 for kind in kinds)

@@ -216,18 +216,17 @@ def test_load_arrays_lists_what_does_not_fit() -> None:
     with pytest.raises(ShapeError) as caught:
         load_arrays(Block(4), values)
     assert str(caught.value) == (
-        "the arrays do not fit Block: missing norm.gain; missing maps.0.bias; unknown surplus; "
-        "maps.1.weight is (4, 8), expected (8, 4)"
+        "the arrays do not fit Block: missing norm.gain, maps.0.bias; unknown surplus; maps.1.weight is (4, 8), expected (8, 4)"
     )
 
 
 def test_load_arrays_shortens_a_long_list() -> None:
     with pytest.raises(ShapeError) as caught:
-        load_arrays([Block(2) for _ in range(5)], {})
-    message = str(caught.value)
-    assert message.count("missing") == 12
-    assert message.endswith("; and 18 more")
-    assert "\n" not in message
+        load_arrays([Block(2) for _ in range(5)], dict.fromkeys(map(str, range(9)), np.ones(1)))
+    names = list(named_arrays([Block(2) for _ in range(5)]))
+    assert str(caught.value) == (
+        f"the arrays do not fit list: missing {', '.join(names[:3])} and {len(names) - 3} more; unknown 0, 1, 2 and 6 more"
+    )
 
 
 def test_load_arrays_moves_to_the_backend(backend: Backend) -> None:

@@ -144,7 +144,8 @@ class Handler(BaseHTTPRequestHandler):
             if is_large(name):
                 entry["lfs"] = {"oid": sha256(content), "size": len(content), "pointerSize": 134}
             entries.append({**entry, **self.hub.listed.get(name, {})})
-        return [*entries, {"type": "directory", "path": "onnx", "oid": "0" * 40}]
+        folders = sorted({name.partition("/")[0] for name in files if "/" in name} | {"onnx"})
+        return [*entries, *({"type": "directory", "path": folder, "oid": "0" * 40} for folder in folders)]
 
     def send_file(self, name: str, content: bytes, commit: str = "") -> None:
         start, status = 0, 200

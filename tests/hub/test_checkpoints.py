@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -168,6 +169,30 @@ def test_folders_that_are_damaged(folder, tmp_path, replace, error, message):
         from_preset(copy(folder, tmp_path, **replace(folder)))
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ModelError)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "line"),
+    [
+        ({"num_hidden_layers": 10**9}, ConfigError, "config.json: num_hidden_layers must be a whole number from 1 to 1024,"),
+        ({"num_hidden_layers": 1024}, WeightsError, " does not fit its config.json, which is of "),
+        ({"vocab_size": 10**9}, WeightsError, "embed_tokens.weight is "),
+        ({"max_position_embeddings": 10**10}, ConfigError, "config.json: max_position_embeddings must be a whole number"),
+        ({"rms_norm_eps": -1}, ConfigError, "config.json: rms_norm_eps must be above 0, received -1"),
+    ],
+)
+def test_claims_that_cannot_be_are_refused_at_once(folder, tmp_path, changes, error, line):
+    config = {**json.loads((folder / "config.json").read_text()), **changes}
+    config.pop("layer_types", None)
+    config["sliding_window_pattern"] = 2
+    target = copy(folder, tmp_path, **{"config.json": json.dumps(config).encode()})
+    began = time.perf_counter()
+    with pytest.raises(error) as caught:
+        from_preset(target)
+    assert time.perf_counter() - began < 5
+    assert str(caught.value).startswith(str(target))
+    assert line in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_element_type_and_dialect(folder, tmp_path):

@@ -79,6 +79,25 @@ def test_what_is_fetched(hub, files, tiny_llama, cache):
     assert sorted(path.name for path in (cache / "snapshots").iterdir()) == [hub.refs["main"]]
 
 
+def test_named_chat_templates(hub, tiny_llama, tmp_path):
+    """They are fetched where the repository has them, and taken as transformers takes them."""
+    transformers = pytest.importorskip("transformers")
+    templates = {f"additional_chat_templates/{name}.jinja": f"{name}: {{{{ tools }}}}".encode() for name in ("tool_use", "rag")}
+    others = {"additional_chat_templates/readme.md": b"x", "additional_chat_templates/old/a.jinja": b"x", "x/b.jinja": b"x"}
+    hub.publish({**tiny_llama, "chat_template.jinja": b"default", **templates, **others})
+    folder = fetch(REPO)
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == {**tiny_llama, "chat_template.jinja": b"default", **templates}
+    ours = from_preset("hf://org/tiny").chat_template
+    library = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    assert ours.sources == library.chat_template
+    messages, tool = [{"role": "user", "content": "hi"}], {"type": "function", "function": {"name": "f", "parameters": {}}}
+    for tools in (None, [], [tool]):
+        expected = library.apply_chat_template(messages, tools=tools, tokenize=False)
+        assert ours.render(messages, tools=tools) == expected
+        assert expected.startswith("default" if tools is None else "tool_use")
+
+
 def test_shards_are_those_of_the_index(hub, tiny_llama):
     hub.publish(sharded(tiny_llama))
     names = {path.name for path in fetch(REPO).iterdir()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ferrule.core import backend_names
+from ferrule.core import ElementTypeError, backend_names
 from ferrule.hub import from_preset, save_preset
 from ferrule.hub.errors import PresetError
 from ferrule.hub.keras_presets import tokenizer_files
@@ -104,6 +104,13 @@ def test_greedy_tokens_are_those_of_keras_hub(keras_hub, name):
     model = from_preset(keras_hub.folder / name)
     stream = model.stream_tokens(expected["ids"][0, : oracle.PROMPT].tolist(), max_tokens=oracle.NEW, stop_ids=())
     assert [token.id for token in stream] == expected["greedy"].tolist()
+
+
+def test_element_types(keras_hub):
+    assert "bfloat16" in str(from_preset(keras_hub.folder / "qwen3", "torch", dtype="bfloat16").module.norm.gain.dtype)
+    for dtype in ("int8", "float64"):
+        with pytest.raises(ElementTypeError, match=f"computes in float32, bfloat16, float16, received '{dtype}'"):
+            from_preset(keras_hub.folder / "qwen3", "torch", dtype=dtype)
 
 
 @pytest.mark.parametrize("name", ["gemma2", "qwen2"])
@@ -241,7 +248,7 @@ def test_presets_that_are_refused(keras_hub, tmp_path):
     with pytest.raises(ConfigError, match=r"config.json: is_embedding_model is True"):
         from_preset(copy(keras_hub, "gemma3", tmp_path / "a", **{"config.json": unsupported}))
     other = (keras_hub.folder / "qwen3" / "model.weights.h5").read_bytes()
-    with pytest.raises(WeightsError, match=r"missing layers/gemma_decoder_block/.*; and \d+ more"):
+    with pytest.raises(WeightsError, match=r"missing layers/gemma_decoder_block/.* and \d+ more; unknown "):
         from_preset(copy(keras_hub, "gemma", tmp_path / "b", **{"model.weights.h5": other}))
     with pytest.raises(ConfigError, match="no JSON"):
         from_preset(copy(keras_hub, "gemma", tmp_path / "c", **{"config.json": b"{"}))
@@ -276,7 +283,7 @@ def test_tokenizers_that_are_damaged(keras_hub, tmp_path, name, replaced, messag
 
 
 def test_tokenizers_that_do_not_belong_to_the_model(keras_hub, tmp_path):
-    with pytest.raises(TokenizerError, match="the tokenizer has 440 tokens and the model 400 rows"):
+    with pytest.raises(TokenizerError, match="the tokenizer has ids up to 439 and the model 400 rows"):
         read_tokenizer(tokenizer_files(keras_hub.folder / "gemma", 400), keras_hub.folder / "gemma", 400)
     spm = (keras_hub.folder / "llama2" / SPM).read_bytes()
     with pytest.raises(TokenizerError, match="the vocabulary lacks '<bos>', which a GemmaTokenizer needs"):

@@ -125,7 +125,10 @@ def test_a_repository_named_as_a_preset():
 
 @pytest.mark.parametrize("name", ["./nowhere", "no/such/folder", "/nonexist/x"])
 def test_paths_that_there_are_not(name):
-    assert refused(PresetError, name).startswith(f"{name} does not exist; ")
+    line = refused(PresetError, name)
+    assert line.startswith(f"{name} does not exist; ")
+    assert "Hugging Face or KerasHub folder" in line
+    assert ".cact file" in line
 
 
 @pytest.mark.parametrize("name", [None, 3, b"needle_3", "", "  ", ["needle_3"]])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 
 import pytest
 from ferrule.models.errors import TokenizerError
@@ -171,7 +173,45 @@ def test_what_is_no_tokenizer(tmp_path, pair, pieces):
     (tmp_path / "tokenizer.model").write_bytes(b"\x00\x01nothing")
     with pytest.raises(TokenizerError, match="no SentencePiece model"):
         load_tokenizer(tmp_path)
-    with pytest.raises(TokenizerError, match=r"has 421 tokens and the model 100 rows"):
+    with pytest.raises(TokenizerError, match=r"has ids up to 420 and the model 100 rows"):
         load_tokenizer(pieces[1], vocab=100)
     with pytest.raises(TokenizerError, match="not valid Unicode"):
         pair[1].encode("\ud800")
+
+
+def test_special_tokens_that_the_tokenizer_has_not(tmp_path, pair):
+    pair[0].save(str(tmp_path / "tokenizer.json"))
+    config = tmp_path / "tokenizer_config.json"
+    for which, named in (("eos", "</none>"), ("bos", {"content": "</none>"})):
+        config.write_text(json.dumps({f"{which}_token": named}))
+        with pytest.raises(TokenizerError, match=f"tokenizer_config.json: {which}_token is '</none>', which is no token"):
+            load_tokenizer(tmp_path)
+    config.write_text(json.dumps({"eos_token": "e", "bos_token": None}))  # any token of the vocabulary can be one
+    ours = load_tokenizer(tmp_path)
+    assert (ours.bos_id, ours.eos_ids) == (None, (pair[0].token_to_id("e"),))
+
+
+@pytest.mark.parametrize(("vocab", "line"), [(None, r"tokens and ids up to 10{9}; it is damaged"), (500, "the model 500 rows")])
+def test_ids_far_beyond_the_tokens(tmp_path, pair, pieces, vocab, line):
+    """They are refused before a place is made for each."""
+    data = json.loads(pair[0].to_str())
+    data["model"]["vocab"]["unheard of"] = 10**9
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data))
+    began = time.perf_counter()
+    with pytest.raises(TokenizerError, match=rf"tokenizer\.json: .*{line}"):
+        load_tokenizer(tmp_path, vocab)
+    (tmp_path / "tokenizer.json").unlink()
+    shutil.copy(pieces[1] / "tokenizer.model", tmp_path)
+    added = {"added_tokens_decoder": {str(10**9): {"content": "<tool>"}}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(added))
+    with pytest.raises(TokenizerError, match=rf"tokenizer\.model: .*{line}"):
+        load_tokenizer(tmp_path, vocab)
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("added", [[1], {"x": {"content": "<a>"}}, {"1": "<a>"}, {"1": {}}, {"-1": {"content": "<a>"}}])
+def test_added_tokens_that_are_none(tmp_path, pieces, added):
+    shutil.copy(pieces[1] / "tokenizer.model", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    with pytest.raises(TokenizerError, match=r"tokenizer_config\.json: added_tokens_decoder must hold an object with content"):
+        load_tokenizer(tmp_path)

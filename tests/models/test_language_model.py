@@ -2,8 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ferrule.core import get_backend, ops
-from ferrule.models import ConstraintError, ContextLengthError, GrammarError, LanguageModel, TaskError
+from ferrule.core import get_backend, load_arrays, named_arrays, ops
+from ferrule.models import (
+    ConstraintError,
+    ContextLengthError,
+    GrammarError,
+    LanguageModel,
+    OptionError,
+    TaskError,
+    WeightsError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +79,31 @@ def test_under_a_grammar(model):
 def test_options_are_not_swallowed(model):
     with pytest.raises(TypeError, match="top_q"):
         model.generate("x", top_q=3)
-    with pytest.raises(ValueError, match="temperature must be above 0, received -1"):
+    with pytest.raises(OptionError, match="temperature must be a number from 0 on, received -1"):
         model.generate("x", temperature=-1)
+    with pytest.raises(OptionError, match="top_p must be a number above 0 and at most 1, received 2"):
+        next(model.stream("x", top_p=2))
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, None, True, "9"])
+def test_numbers_of_tokens_that_cannot_be(model, most):
+    for call in (lambda: model.generate("x", max_tokens=most), lambda: list(model.stream("x", max_tokens=most))):
+        with pytest.raises(OptionError) as caught:
+            call()
+        assert str(caught.value) == f"max_tokens must be a whole number from 1 on, received {most!r}"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(small_model, backend, bad):
+    """Logits would be garbage."""
+    found = small_model("numpy")
+    arrays = dict(named_arrays(found.module))
+    arrays["final_norm.gain"] = np.where(np.arange(48) == 3, np.float32(bad), arrays["final_norm.gain"])
+    module = load_arrays(found.module, arrays, backend)
+    model = LanguageModel("bad", module, found.tokenizer, backend, 96, "needle")
+    for call in (lambda: model.logits([2, 10, 11]), lambda: model.generate("ab"), lambda: list(model.stream("ab"))):
+        with pytest.raises(WeightsError, match=r"gives NaN or infinite logits: .*; load it with dtype='float32'"):
+            call()
 
 
 def test_prompts_that_do_not_fit(model):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ferrule.models import RandomSampler, greedy, make_sampler
+from ferrule.models import OptionError, RandomSampler, greedy, make_sampler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +18,27 @@ def test_greedy():
     assert greedy(np.array([-np.inf, -5, -np.inf], np.float32)) == 1
     assert make_sampler() is greedy
     assert make_sampler(0.0, top_k=3, seed=7) is greedy
+    assert make_sampler(np.float32(0), top_k=np.int64(3)) is greedy
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [
+        *(("temperature", value, "a number from 0 on") for value in (-1, float("nan"), float("inf"), "hot", None, True)),
+        *(("top_k", value, "a whole number from 0 on") for value in (-1, 1.5, float("nan"), 2**63)),
+        *(("top_p", value, "a number above 0 and at most 1") for value in (2, 0, -0.1, float("nan"), "0.5")),
+        *(("min_p", value, "a number from 0 to 1") for value in (2, -0.1, float("nan"))),
+        *(("seed", value, "a whole number from 0 on") for value in (-1, 2**64, 0.5)),
+    ],
+)
+def test_options_that_cannot_be(option, value, wanted):
+    """They are refused whether a sampler would use them or not."""
+    for others in ({}, {"temperature": 1.0}):
+        with pytest.raises(OptionError) as caught:
+            make_sampler(**{**others, option: value})
+        assert str(caught.value) == f"{option} must be {wanted}, received {value!r}"
+    with pytest.raises(OptionError):
+        RandomSampler(**{option: value})
 
 
 def test_draws_follow_the_softmax():

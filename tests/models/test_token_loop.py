@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from ferrule.core.backends.numpy import REFERENCE
 from ferrule.models import ConstraintError, ContextLengthError, Grammars, RandomSampler
 from ferrule.models.errors import ModelError
 from hypothesis import given, settings
@@ -339,3 +340,14 @@ def test_an_empty_prompt(loop):
         list(loop.stream([]))
     with pytest.raises(ValueError, match="received an empty prompt"):
         loop.read([])
+
+
+def test_a_long_text_meets_the_vocabulary_once(small_model, short_chunks, monkeypatch):
+    """What follows a chunk in the midst of it is not asked."""
+    model = small_model(REFERENCE)
+    expected, plain = model.logits(TEXT)[-1], type(model.module).logits
+    asked = []
+    monkeypatch.setattr(type(model.module), "logits", lambda self, hidden: asked.append(hidden.shape) or plain(self, hidden))
+    found = model.loop.read(TEXT)
+    assert asked == [(1, 48)], "six chunks, one row"
+    np.testing.assert_allclose(found.logits, expected, **CLOSE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -70,6 +71,24 @@ def test_commands(chat, folder):
     assert [path.name for path in folder.iterdir() if "talk" in path.name] == ["talk.json"]
 
 
+def test_commands_and_what_follows_them_may_be_apart_by_any_space(chat, folder):
+    assert chat("/system\tBe brief.\n/save\ttalk.json\n/save \t other.json\n").exit_code == 0
+    for name in ("talk.json", "other.json"):
+        assert json.loads((folder / name).read_text())["messages"] == [{"role": "system", "content": "Be brief."}]
+
+
+def test_a_saved_conversation_has_instructions_where_they_were_given(chat, folder):
+    lines = "/system A\nhi\n/system B\n/save one.json\nand then?\n/system\nwell\n/save two.json\n"
+    assert chat(lines).exit_code == 0
+    one, two = (json.loads((folder / name).read_text())["messages"] for name in ("one.json", "two.json"))
+    said = [(m["role"], m["content"]) for m in two if m["role"] != "assistant"]
+    assert said == [
+        *(("system", "A"), ("user", "hi"), ("system", "B"), ("user", "and then?")),
+        *(("system", ""), ("user", "well")),
+    ]
+    assert one == two[:4]
+
+
 def test_a_full_context(chat, chat_folder, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
@@ -95,6 +114,9 @@ def test_a_full_context(chat, chat_folder, tmp_path):
         ("/save\n", "/save needs a file: /save talk.json"),
         ("/save tools.py\n", "tools.py exists already; name another file"),
         ("/save no/such/folder.json\n", "no/such/folder.json cannot be written: No such file or directory"),
+        ("/save ~nobody-at-all/x\n", "~nobody-at-all/x cannot be written: Could not determine home directory."),
+        ("/save a\0b\n", "a\\u0000b cannot be written: embedded null byte"),
+        (f"/save {'x' * 300}\n", f"{'x' * 300} cannot be written: File name too long"),
     ],
 )
 def test_a_line_that_cannot_be_carried_out_ends_a_pipe(chat, lines, line):
@@ -189,6 +211,15 @@ class Terminal:
         found, _, self.seen = self.seen.partition(text)
         return found + text
 
+    def press(self, key: str, text: str) -> None:
+        """A key until a text is shown: Python loses a Ctrl-C that comes just before it begins to wait for a line."""
+        for _ in range(12):
+            self.type(key)
+            with contextlib.suppress(AssertionError):
+                self.until(text, 15)
+                return
+        pytest.fail(f"no {text!r} in {self.seen!r}")
+
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
@@ -198,8 +229,7 @@ def test_in_a_terminal(chat_folder):
     terminal = Terminal(str(chat_folder), "--max-tokens", "1500")
     terminal.until("/exit or Ctrl-D leaves")
     terminal.until("> ")
-    terminal.type("\x03")
-    terminal.until("/exit or Ctrl-D leaves")
+    terminal.press("\x03", "/exit or Ctrl-D leaves")
     terminal.until("> ")
     terminal.type("hi\n")
     terminal.until("hi\r\n")

@@ -69,7 +69,7 @@ def test_search(ferrule, arguments, found):
 
 
 def test_one_file(ferrule, needle_weights):
-    document = json.loads(ferrule("presets", "needle_3", "--json").stdout)
+    (document,) = json.loads(ferrule("presets", "needle_3", "--json").stdout)
     assert (document["sha256"], document["size"], document["license"]) == (NEEDLE.file.sha256, NEEDLE.file.size, "apache-2.0")
     assert [set(source) for source in document["sources"]] == [{"package", "version", "path", "extra"}, {"repo", "path"}]
     assert (document["architecture"], document["repository"], document["kept"]) == (None, None, str(needle_weights))
@@ -81,7 +81,7 @@ def test_one_file(ferrule, needle_weights):
 
 
 def test_one_repository(ferrule, hub):
-    document = json.loads(ferrule("presets", "gemma_3_270m_it", "--json").stdout)
+    (document,) = json.loads(ferrule("presets", "gemma_3_270m_it", "--json").stdout)
     assert document["repository"] == "hf://google/gemma-3-270m-it"
     assert document["sources"] == [{"repo": "google/gemma-3-270m-it"}]
     assert (document["gated"], document["file"], document["sha256"], document["kept"]) == (True, None, None, None)
@@ -111,15 +111,35 @@ def test_one_that_was_fetched(ferrule, hub, tiny_llama, monkeypatch):
     monkeypatch.setattr("ferrule.hub.cli.presets.list_presets", lambda: (preset,))
     folder = loading._resolve("tiny")[1]
     assert rows(ferrule("presets", "tiny"))["on this machine"] == str(folder)
-    document = json.loads(ferrule("presets", "tiny", "--json").stdout)
+    (document,) = json.loads(ferrule("presets", "tiny", "--json").stdout)
     assert (document["kept"], document["repository"]) == (str(folder), f"hf://org/tiny@{commit}")
 
 
-def test_unknown_names(refused):
-    assert "did you mean 'qwen_3_0.6b'?" in refused("presets", "Qwen3_0.6B")
-    assert "did you mean 'needle_3'?" in refused("presets", "neddle", "3")
-    assert refused("presets", "zzz", "--json").startswith("no preset is called 'zzz'; the catalogue has ")
-    assert refused("presets", "qwen", "--family", "gemma") == "no preset is like that; leave an option out"
+@pytest.mark.parametrize(
+    "name", ["Gemma_3_270M_IT", "google/gemma-3-270m-it", "hf://Google/Gemma-3-270m-it", " gemma_3_270m_it"]
+)
+def test_other_ways_of_naming_one(ferrule, name):
+    assert ferrule("presets", name).stdout == ferrule("presets", "gemma_3_270m_it").stdout
+    assert rows(ferrule("presets", name))["name"] == "gemma_3_270m_it"
+
+
+def test_options_hold_for_one_that_is_named_too(ferrule, refused):
+    shown = ferrule("presets", "needle_3", "--family", "needle").stdout
+    assert shown == ferrule("presets", "needle_3").stdout
+    line = "no preset found for 'needle_3' is like that; leave an option out"
+    assert refused("presets", "needle_3", "--family", "gemma") == line
+    assert refused("presets", "needle_3", "--max-parameters", "1M") == line
+    assert json.loads(ferrule("presets", "needle_3", "--family", "gemma", "--json").stdout) == []
+
+
+def test_what_is_not_found(refused):
+    assert refused("presets", "Qwen3_0.6B") == "nothing was found for 'Qwen3_0.6B'; did you mean 'qwen_3_0.6b'?"
+    assert refused("presets", "neddle", "3") == "nothing was found for 'neddle 3'; did you mean 'needle_3'?"
+    line = "nothing was found for 'zzz qwen'; leave a word out, or use others"
+    assert refused("presets", "zzz", "qwen") == refused("presets", "zzz", "qwen", "--json") == line
+    line = "no preset found for 'qwen' is like that; leave an option out"
+    assert refused("presets", "qwen", "--family", "gemma") == line
+    assert refused("presets", "--max-parameters", "1k") == "no preset is like that; leave an option out"
 
 
 @pytest.mark.parametrize(
