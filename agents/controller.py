@@ -278,7 +278,7 @@ class Controller:
                 yield from self._execute(wave)
                 yield stop
                 return None
-            refused = yield from self._permitted(call, evidence)
+            refused = yield from self._permitted(call, evidence, decision.condition)
             if refused is not None:
                 found[key] = refused
                 continue
@@ -318,13 +318,15 @@ class Controller:
         self._done |= found
         return found
 
-    def _permitted(self, call: ToolCall, evidence: Mapping[str, Any]) -> Generator[Any, Any, ToolResult | None]:
+    def _permitted(self, call: ToolCall, evidence: Mapping[str, Any], condition: str) -> Generator[Any, Any, ToolResult | None]:
         """None where a call may be made; what the model is told where it may not."""
         if call.name not in self.tools or self.settings.dry_run:
             return None
         if call.key() in self._denied:
             return ToolResult(call, False, error="not allowed, as before")
         verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence, self.said)
+        if condition and verdict != "deny" and self._changes_things(call):
+            verdict, reasons = "ask", (*reasons, f"it was wanted only {condition!r}, which nobody has judged")
         if verdict == "allow":
             return None
         granted, by = False, "policy"

@@ -20,6 +20,7 @@ class Decision:
         out_of_range: what was said that a schema does not allow, one clause each.
         dropped: for each of `calls`, the optional arguments that were left out since nothing said supports them.
         evidence: for each of `calls`, where its values come from, by their JSON pointers into the arguments.
+        condition: the user's words under which the calls are to be made ("if it is still open"); nobody has judged them.
         text: what it answers instead of calling (after results only).
         reasoning: what it wrote before, for people to read.
         confidence: probability, by the model's own account, that each of the calls is right; None where unknown. Of n calls
@@ -39,3 +40,4 @@ class Decision:
     out_of_range: tuple[str, ...] = ()
     dropped: tuple[tuple[str, ...], ...] = ()
     evidence: tuple[dict[str, Source], ...] = ()
+    condition: str = ""

@@ -43,6 +43,12 @@ TEXTS = frozenset(("text", "message", "content", "body", "description", "note", 
 _KEYED_ERROR = re.compile(r"\b(?:code|id|symbol|ticker|identifier)\b", re.IGNORECASE)
 _NAMES = re.compile(r"\b(?:the|my|our|its|their|everything|what|how|when|where|which)\b", re.IGNORECASE)
 """Words with which the user names what a text should say."""
+_CONDITION = re.compile(
+    r"(?<!check )(?<!see )(?<!me )(?<!know )(?<!out )(?<!ask )(?<!verify )(?<!tell )(?<!look )"
+    r"\b(?:only\s+)?(?:if|unless|provided(?:\s+that)?|in\s+case|as\s+long\s+as)\b[^,.;!?]*",
+    re.IGNORECASE,
+)
+"""Words under which something is wanted; "tell me if" is a question."""
 _ROUNDS = 3  # times that a failed call is mended
 _ASKED = 3  # tools that are asked for one value
 _SUBJECTS = 4  # words that one tool is asked about
@@ -140,6 +146,8 @@ class Planner:
             if not isinstance(question, Question):
                 return before, question
             return (yield from self._asked(question, conversation, part, names))
+        condition = _CONDITION.search(part.text)
+        decision = replace(decision, condition="" if condition is None else condition[0].strip())
         results = yield from self._made(_decided(decision, filled), part)
         if results is None:
             return conversation, None
@@ -185,7 +193,7 @@ class Planner:
                 again = (yield from self._again(results[at], part)) if self._run.may_go_on(results[at]) else None
                 if again is None:
                     break
-                made = yield from self._carried_out(again, True)
+                made = yield from self._carried_out(replace(again, condition=decision.condition), True)
                 if made is None:
                     return None
                 results[at] = made[0]

@@ -363,3 +363,39 @@ def test_a_hundred_tools():
     assert run.status in ("answered", "refused", "failed")
     assert model.prompts[0].count('"name"') <= 4
     assert "create_ticket" in model.prompts[0]
+
+
+@pytest.mark.parametrize(
+    ("goal", "condition"),
+    [
+        ("If ticket 1000 is still open, close it.", "If ticket 1000 is still open"),
+        ("Close ticket 1000 unless somebody works on it", "unless somebody works on it"),
+        ("Close ticket 1000 only if it is about doors.", "only if it is about doors"),
+        ("Close ticket 1000", ""),
+    ],
+)
+def test_what_is_wanted_under_a_condition_is_asked_about(goal, condition):
+    """Nobody judges the condition, so a change is not simply made."""
+    office = Office()
+    office.tickets.append({"id": 1000, "title": "Door", "priority": 1, "status": "open"})
+    tools = office.tools()
+    turns = [[ToolCall("close_ticket", {"ticket_id": 1000})], "Closed."]
+    asked = []
+
+    def approve(request):
+        asked.append(request.reasons)
+        return True
+
+    Agent(ScriptedModel.from_calls(turns, tools=tools), tools, planning=True, approve=approve).run(goal)
+    assert len(asked) == (1 if condition else 0)
+    assert not condition or condition in asked[0][-1]
+    assert office.tickets[0]["status"] == "closed"
+    office.tickets[0]["status"] = "open"
+    Agent(ScriptedModel.from_calls(turns, tools=tools), tools, planning=True).run(goal)  # nobody is there
+    assert office.tickets[0]["status"] == ("open" if condition else "closed")
+
+
+def test_a_question_is_no_condition():
+    _, agent = planned([[ToolCall("list_tickets", {})], "None."])
+    run = agent.run("Tell me if there are any tickets in the list")
+    assert names(run) == ["list_tickets"]
