@@ -22,7 +22,7 @@ from .filling import MOMENT, Filling
 from .grounding import Grounded, ground, traced
 from .lookups import choices, is_about, is_key, is_text, singular, subjects, suppliers, told
 from .passages import IN_A_WORD
-from .relevance import ranked
+from .relevance import ranked, retrieved
 from .requests import Ask, Conversation, Events, Said, Showed
 from .steps import Answer, Part, Plan, Question, Refusal, Step, Stop
 from .wording import squashed
@@ -70,6 +70,7 @@ class Planner:
         self._filling = Filling(goal, controller.said, controller.settings.now())
         self._topic = ""  # what earlier parts were about
         self._seen: list[ToolResult] = []  # results, the earliest first
+        self._rankings: dict[tuple[Clause, str], list[tuple[str, float]]] = {}
 
     def events(self, before: Conversation) -> Events:
         """The run, one part after the other.
@@ -107,7 +108,11 @@ class Planner:
         )
 
     def _ranked(self, part: Clause) -> list[tuple[str, float]]:
-        return ranked(part.text, self._run.near(part.text), self._topic if part.refers else "")
+        topic = self._topic if part.refers else ""
+        if (part, topic) not in self._rankings:
+            near = retrieved(self._tools, part.text)
+            self._rankings[part, topic] = ranked(part.text, self._run.near(part.text), topic, near)
+        return self._rankings[part, topic]
 
     def _offered(self, part: Clause) -> tuple[str, ...] | None:
         """Names of the tools that the model is shown for a part; None where its words do not tell."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from ..tools import Tool, Toolset
@@ -45,6 +45,7 @@ _INDEXES: WeakKeyDictionary[Toolset, LexicalIndex] = WeakKeyDictionary()
 _WEIGHTS = (3.0, 1.0, 0.7)  # of a word in a tool's name, its description, its parameters' names
 _OTHER_WORD, _TOPIC = 0.5, 0.5  # what another word for the same counts, and one of an earlier part
 _VERB_IN_NAME, _VERB_IN_DESCRIPTION = 1.0, 0.7
+_RETRIEVED = 0.75
 _CHANGES_AT_A_QUESTION = 0.6
 
 
@@ -63,13 +64,16 @@ def meant(text: str) -> dict[str, float]:
     return found
 
 
-def ranked(text: str, tools: Iterable[Tool], topic: str = "") -> list[tuple[str, float]]:
+def ranked(
+    text: str, tools: Iterable[Tool], topic: str = "", retrieved: Mapping[str, float] | None = None
+) -> list[tuple[str, float]]:
     """Names of tools and how much they have to do with a text, the nearest first.
 
     Args:
         text: a part of a goal.
         tools: to rank.
         topic: what was said before it, where it points there.
+        retrieved: how near the tools are by `retrieval`, at most 1.
     """
     tools = list(tools)
     query = {word: _TOPIC for word in stems(topic) if word not in SMALL} | meant(text)
@@ -89,19 +93,26 @@ def ranked(text: str, tools: Iterable[Tool], topic: str = "") -> list[tuple[str,
             score += _VERB_IN_NAME
         elif verbs and not verbs.isdisjoint(stems(_PREAMBLE.sub("", tool.description))[:3]):
             score += _VERB_IN_DESCRIPTION
+        score += _RETRIEVED * (retrieved or {}).get(tool.name, 0.0)
         if asks and tool.permission != "read":
             score *= _CHANGES_AT_A_QUESTION
         scored.append((-score, at, tool.name))
     return [(name, -score) for score, _, name in sorted(scored)]
 
 
-def nearest(tools: Toolset, text: str) -> list[Tool]:
-    """The tools, or of very many those that a text is about (`retrieval`)."""
-    if len(tools) <= _MANY:
-        return list(tools)
+def retrieved(tools: Toolset, text: str) -> dict[str, float]:
+    """How near tools are to a text by `retrieval`, from 1 for the nearest down."""
     if tools not in _INDEXES:
         _INDEXES[tools] = LexicalIndex(tools)
-    return [tools[name] for name, _ in _INDEXES[tools].rank(text)[:_NEAREST]] or list(tools)[:_NEAREST]
+    found = _INDEXES[tools].rank(text)
+    return {name: score / found[0][1] for name, score in found} if found else {}
+
+
+def nearest(tools: Toolset, text: str) -> list[Tool]:
+    """The tools, or of very many those that a text is about."""
+    if len(tools) <= _MANY:
+        return list(tools)
+    return [tools[name] for name in list(retrieved(tools, text))[:_NEAREST]] or list(tools)[:_NEAREST]
 
 
 def _texts(tool: Tool) -> Sequence[frozenset[str]]:

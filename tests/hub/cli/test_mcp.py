@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import shlex
@@ -181,7 +182,9 @@ def test_the_command_can_be_interrupted_while_its_client_is_silent(folder):
 
 def test_the_command_serves_by_http_until_it_is_interrupted(folder):
     words = [*shlex.split(COMMAND), "--tools", "tools.py", "--http", "127.0.0.1:0"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
+    # Whoever runs the tests in the background has Ctrl-C ignored, and children inherit that.
+    usual = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder, preexec_fn=usual) as process:
         assert process.stderr is not None
         with contextlib.ExitStack() as stack:
             stack.callback(process.kill)
