@@ -121,12 +121,12 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
     if vocab is not None:
         control |= frozenset(range(len(spelt), vocab))
         spelt = spelt + [b""] * (vocab - len(spelt))
-    named = {_text(settings["tokenizer_config"].get(f"{which}_token")): which for which in ("bos", "eos")}
-    for text, which in named.items():
-        if text is not None and text not in read.pieces:
+    named = {which: _text(settings["tokenizer_config"].get(f"{which}_token")) for which in ("bos", "eos")}
+    for which, text in named.items():
+        if text is not None and not (isinstance(text, str) and text in read.pieces):
             where = folder / "tokenizer_config.json"
             raise TokenizerError(f"{where}: {which}_token is {text!r:.80}, which is no token of the tokenizer")
-    ids = {which: read.pieces[text] for text, which in named.items() if text is not None}
+    ids = {which: read.pieces[text] for which, text in named.items() if text is not None}
     for source in (settings["generation_config"], settings["config"]):
         for which in ("bos", "eos"):
             if source.get(f"{which}_token_id") is not None:
@@ -137,12 +137,23 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
         raise TokenizerError(f"{folder}: a special token's id is a whole number, received {wrong[0]!r}")
     if "eos" in ids and ids["eos"] not in stops:
         stops.append(ids["eos"])
-    begins = settings["tokenizer_config"].get("add_bos_token", "bos" in ids)
+    begins = _begins(settings["tokenizer_config"], read, ids.get("bos"))
     bos = ids.get("bos", ids.get("bos_ids")) if begins is not False else None
     outside = [i for i in (*stops, *([] if bos is None else [bos])) if not 0 <= i < len(spelt)]
     if outside:
         raise TokenizerError(f"{folder}: token {outside[0]} is named as special, but there are {len(spelt)} tokens")
     return HuggingFaceTokenizer(read.encoder, spelt, read.special, control, bos, stops, read.strips)
+
+
+def _begins(settings: dict[str, Any], read: _Read, bos: int | None) -> bool:
+    """Whether texts begin with BOS, as in transformers: by the settings, the post-processor, or the tokenizer's class."""
+    told = settings.get("add_bos_token")
+    if told is not None:
+        return told is not False
+    if read.begins is not None:
+        return read.begins == bos
+    plain = str(settings.get("tokenizer_class", "")).startswith(_WITHOUT_BOS)
+    return bos is not None and not plain
 
 
 def _read_json(data: bytes | None, path: Path) -> dict[str, Any]:
@@ -170,6 +181,10 @@ class _FastEncoder:
         return (self._tokenizer if markers else self._plain).encode(text, add_special_tokens=False).ids
 
 
+_WITHOUT_BOS = ("PreTrainedTokenizerFast", "Qwen2", "GPT2", "GPTNeoX")
+"""Beginnings of the names of tokenizer classes that put nothing first unless a post-processor does."""
+
+
 class _Read(NamedTuple):
     """What a file says: see the arguments of `HuggingFaceTokenizer`; and the ids of all its tokens by text."""
 
@@ -179,6 +194,7 @@ class _Read(NamedTuple):
     control: frozenset[int]
     strips: bool
     pieces: Mapping[str, int]
+    begins: int | None = None  # the id that the post-processor puts first; -1 where it puts none
 
 
 def _fast(file: bytes, path: Path, vocab: int | None) -> _Read:
@@ -209,7 +225,11 @@ def _fast(file: bytes, path: Path, vocab: int | None) -> _Read:
     of_bytes = _byte_alphabet() if "ByteLevel" in kinds else None
     for piece, number in pieces.items():
         spelt[number] = piece.encode() if piece in added else _piece_bytes(piece, of_bytes, "ByteFallback" in kinds)
-    return _Read(_FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds, pieces)
+    begins = None
+    if tokenizer.post_processor is not None:
+        ids = tokenizer.encode("a", add_special_tokens=True).ids
+        begins = ids[0] if ids[:1] != tokenizer.encode("a", add_special_tokens=False).ids[:1] else -1
+    return _Read(_FastEncoder(tokenizer, plain), spelt, added, control, "Strip" in kinds, pieces, begins)
 
 
 def _check_range(path: Path, highest: int, count: int, vocab: int | None) -> None:

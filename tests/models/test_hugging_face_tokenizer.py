@@ -13,6 +13,7 @@ from ferrule.models.tokenizer import Tokenizer as Protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
 
 TEXT = [
     "Set a timer for nine minutes, please.",
@@ -214,4 +215,37 @@ def test_added_tokens_that_are_none(tmp_path, pieces, added):
     shutil.copy(pieces[1] / "tokenizer.model", tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
     with pytest.raises(TokenizerError, match=r"tokenizer_config\.json: added_tokens_decoder must hold an object with content"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("begins", [True, False, None])
+def test_bos_where_transformers_puts_it(tmp_path, begins):
+    """With a post-processor that puts it first, with one that does not, and with none."""
+    transformers = pytest.importorskip("transformers")
+    library = byte_level()
+    library.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in MARKERS[:2]])
+    bos = library.token_to_id("<bos>")
+    if begins is not None:
+        single = "<bos> $A" if begins else "$A"
+        library.post_processor = TemplateProcessing(single=single, special_tokens=[("<bos>", bos)])
+    named = {"bos_token": "<bos>", "eos_token": "<eos>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=library, **named).save_pretrained(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)("hello").input_ids
+    ours = load_tokenizer(tmp_path)
+    assert [*([] if ours.bos_id is None else [ours.bos_id]), *ours.encode("hello")] == theirs
+
+
+def test_one_token_may_be_both(tmp_path, pair):
+    pair[0].save(str(tmp_path / "tokenizer.json"))
+    settings = {"bos_token": "<eos>", "eos_token": "<eos>", "add_bos_token": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    ours = load_tokenizer(tmp_path)
+    assert (ours.bos_id, ours.eos_ids) == (pair[0].token_to_id("<eos>"), (pair[0].token_to_id("<eos>"),))
+
+
+@pytest.mark.parametrize("named", [["<eos>"], {"content": ["<eos>"]}, 3])
+def test_special_tokens_that_are_no_text(tmp_path, pair, named):
+    pair[0].save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": named}))
+    with pytest.raises(TokenizerError, match=r"tokenizer_config.json: eos_token is .*, which is no token of the tokenizer"):
         load_tokenizer(tmp_path)
