@@ -264,7 +264,7 @@ def test_a_python_file_may_hold_sets_of_tools(tmp_path):
 
 
 def _children() -> set[str]:
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
+    found = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True).stdout
     return {line.split()[0] for line in found.splitlines() if "raw_server.py" in line}
 
 
