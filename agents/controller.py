@@ -154,18 +154,16 @@ class Controller:
         if not self.settings.planning:
             _, decision = yield from self.turn((Said(goal),))
             return decision
-        _, decision = yield from self.decide((Said(goal),), (0, len(goal)))
+        _, decision = yield from self.decide((Said(goal),), goal, (0, len(goal)))
         return decision
 
     # -- what to call --------------------------------------------------------------------------------------------------
 
     def decide(
-        self, conversation: Conversation, part: Span, names: tuple[str, ...] | None = None, least: int = 0
+        self, conversation: Conversation, goal: str, part: Span, names: tuple[str, ...] | None = None, least: int = 0
     ) -> Generator[Any, Any, tuple[Conversation, Decision]]:
         """As `turn`, for a part of the goal: what it enumerates and the calls leave out is called for, too."""
-        goal = self.run.steps[0].text if self.run.steps and isinstance(self.run.steps[0], Goal) else ""
-        before, asked = conversation, conversation[-1]
-        goal = goal or (asked.text if isinstance(asked, Said) else "")
+        before = conversation
         conversation, decision = yield from self.turn(before, least, names)
         while 0 < len(decision.calls) < MAX_CALLS and self.settings.budget.before_turn(self.usage) is None:
             left = left_out(goal, part, decision.calls, decision.evidence) if len(goal) <= _LONGEST_GOAL else []

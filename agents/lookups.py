@@ -16,9 +16,9 @@ from ..tools import Tool, ToolCall, ToolResult
 from .coverage import salient
 from .lark import compact
 from .relevance import ALIKE, SMALL, meant, stems
+from .retrieval import words
 from .wording import Span, lowered, stem
 
-_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEY_WORDS = "id identifier uuid key code symbol ticker iban sku handle ref reference phone telephone mobile email"
 _KEYS = frozenset(_KEY_WORDS.split())
 _KEYED = re.compile(
@@ -54,7 +54,7 @@ def is_key(name: str, schema: Any) -> bool:
     if isinstance(schema, Mapping) and ("enum" in schema or "const" in schema):
         return False
     described = str(schema.get("description", "")) if isinstance(schema, Mapping) else ""
-    return not _KEYS.isdisjoint(piece.lower() for piece in _PIECE.findall(name)) or _KEYED.search(described) is not None
+    return not _KEYS.isdisjoint(words(name)) or _KEYED.search(described) is not None
 
 
 def looks_keyed(value: Any, text: str) -> bool:

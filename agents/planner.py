@@ -131,7 +131,7 @@ class Planner:
         if stop is not None:
             return before, stop
         strong = self._ranked(part)[0][1] >= STRONG
-        conversation, decision = yield from run.decide(before, (part.start, part.end), names, int(strong))
+        conversation, decision = yield from run.decide(before, self._goal, (part.start, part.end), names, int(strong))
         if decision.stop is not None:
             return conversation, decision.stop
         calls = decision.calls or decision.withheld

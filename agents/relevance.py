@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from ..tools import Tool, Toolset
-from .retrieval import LexicalIndex
+from .retrieval import LexicalIndex, words
 from .wording import stem
 
-_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SMALL_WORDS = """
 a an and are as at be by for from given has id in into is it its number of on one or that the their this to used using value
 what when where which who how do with unique identifier integer string optional name
@@ -51,7 +50,7 @@ _CHANGES_AT_A_QUESTION = 0.6
 
 def stems(text: str) -> list[str]:
     """Stems of the words of a text or an identifier."""
-    return [stem(piece.lower()) for piece in _PIECE.findall(text)]
+    return [stem(word) for word in words(text)]
 
 
 def meant(text: str) -> dict[str, float]:

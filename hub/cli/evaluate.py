@@ -15,8 +15,8 @@ from ..evaluation.grounding import CATEGORIES as GROUNDED
 from ..evaluation.grounding import evaluate_grounding
 from ..loading import from_preset, weights_sha256
 from .console import err, fail, one_line_errors, out, print_json
-from .multistep import _files, multistep
-from .options import MinConfidence, given, whole_number
+from .multistep import multistep
+from .options import MinConfidence, given, report_files, whole_number
 from .retrieval import retrieval
 
 app = typer.Typer(help="Accuracy on public benchmarks, with their own checkers.", invoke_without_command=True)
@@ -52,7 +52,10 @@ def bfcl(
     files: Annotated[
         list[str] | None,
         typer.Option(
-            "--out", metavar="FILE", help="Write everything to this .json file, or a plot to this .svg file.", callback=_files
+            "--out",
+            metavar="FILE",
+            help="Write everything to this .json file, or a plot to this .svg file.",
+            callback=report_files,
         ),
     ] = None,
     output: Annotated[

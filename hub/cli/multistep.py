@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,14 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..evaluation.multistep import Outcome, evaluate_multistep
 from ..loading import from_preset
 from .console import err, one_line_errors, out, print_json
-from .options import given, whole_number
-
-
-def _files(paths: list[str] | None) -> list[str] | None:
-    for path in paths or ():
-        if Path(path).suffix not in (".json", ".svg"):
-            raise typer.BadParameter(f"a .json or .svg file is expected, received {path!r}")
-    return paths
+from .options import given, report_files, whole_number
 
 
 def multistep(
@@ -34,7 +26,10 @@ def multistep(
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "--out", metavar="FILE", help="Write everything to this .json file, or a plot to this .svg file.", callback=_files
+            "--out",
+            metavar="FILE",
+            help="Write everything to this .json file, or a plot to this .svg file.",
+            callback=report_files,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -118,3 +119,11 @@ def openapi_options(source: str, allow_private: bool, servers: list[str] | None)
         raise typer.BadParameter("--server is for OpenAPI documents, and an MCP server was named; leave it out")
     options: dict[str, object] = {"allow_private": True} if allow_private else {}
     return {**options, "servers": servers} if servers else options
+
+
+def report_files(paths: list[str] | None) -> list[str] | None:
+    """The files of a report: JSON, or a plot."""
+    for path in paths or ():
+        if Path(path).suffix not in (".json", ".svg"):
+            raise typer.BadParameter(f"a .json or .svg file is expected, received {path!r}")
+    return paths

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..bfcl import EvaluationError
+from ..output import write_text
 from ..plot import bar_chart
 
 if TYPE_CHECKING:
@@ -167,17 +167,7 @@ class SuiteReport:
             EvaluationError: the file cannot be written.
         """
         target = Path(path)
-        text = self.plot() if target.suffix == ".svg" else json.dumps(self.to_json(), indent=1) + "\n"
-        half = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with half.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(target)
-        except OSError as error:
-            half.unlink(missing_ok=True)
-            raise EvaluationError(f"{target} cannot be written ({error.strerror})") from None
+        write_text(target, self.plot() if target.suffix == ".svg" else json.dumps(self.to_json(), indent=1) + "\n")
 
     def _grouped(self, loop: str, names: Callable[[Outcome], list[str]]) -> dict[str, Figures]:
         own = [outcome for outcome in self.outcomes if outcome.loop == loop]
