@@ -210,7 +210,7 @@ class Controller:
         turn, settings = written.turn, self.settings
         assert turn is not None
         confidence = None if written.confidence is None else min(written.confidence, written.probability)
-        found = [self._grounded(call) if call.name in self.tools else Grounded(call) for call in turn.calls]
+        found = [self.grounded(call) if call.name in self.tools else Grounded(call) for call in turn.calls]
         distinct = _distinct(found).values()
         calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
         evidence = tuple(item.evidence for item in distinct)
@@ -240,7 +240,8 @@ class Controller:
             evidence=evidence,
         )
 
-    def _grounded(self, call: ToolCall) -> Grounded:
+    def grounded(self, call: ToolCall) -> Grounded:
+        """A call under the run's policy."""
         tool, grounding = self.tools[call.name], self.settings.grounding
         if not grounding:  # whatever it rests on stays, but permissions want to know
             return Grounded(call, evidence=traced(call, tool, self.said))

@@ -142,11 +142,14 @@ class Planner:
         for call in calls:
             filled.append((yield from self._filled(call, part)))
         missing = tuple(dict.fromkeys(name for item in filled for name in item.missing))
+        beyond = tuple(dict.fromkeys(clause for item in filled for clause in item.out_of_range))
         least = DOUBT if strong else run.settings.min_confidence
         unsure = not decision.calls and decision.confidence is not None and decision.confidence < least
-        if missing or unsure:
+        if missing or beyond or unsure:
+            if unsure:
+                missing = beyond = ()
             made = tuple(item.call for item in filled)
-            asked = replace(decision, calls=(), withheld=made, missing=() if unsure else missing, out_of_range=())
+            asked = replace(decision, calls=(), withheld=made, missing=missing, out_of_range=beyond)
             question = run.ending(asked)
             if not isinstance(question, Question):
                 return before, question
@@ -230,6 +233,8 @@ class Planner:
 
     def _filled(self, call: ToolCall, part: Clause) -> Generator[Any, Any, Grounded]:
         """The call with slips put right and what nobody said looked up; what is then missing is named."""
+        if not self._run.settings.grounding:
+            return self._run.grounded(call)
         tool = self._tools[call.name]
         before = self._seen[-1] if self._seen else None
         arguments = self._filling.mended(call, tool, part, before, ground(call, tool, self._said, strict=True))

@@ -399,3 +399,22 @@ def test_a_question_is_no_condition():
     _, agent = planned([[ToolCall("list_tickets", {})], "None."])
     run = agent.run("Tell me if there are any tickets in the list")
     assert names(run) == ["list_tickets"]
+
+
+def test_a_number_that_the_schema_forbids_is_a_question():
+    """It is not made with another one in its place."""
+    minutes = {"type": "number", "minimum": 1, "maximum": 600}
+    schema = {"type": "object", "properties": {"minutes": minutes}, "required": ["minutes"]}
+    timer = Tool("set_timer", "Set a timer.", schema, lambda minutes: minutes, permission="write")
+    model = ScriptedModel.from_calls([[ToolCall("set_timer", {"minutes": 600.0})]], tools=[timer])
+    run = Agent(model, [timer], planning=True).run("Set a timer for 9000 minutes")
+    assert names(run) == []
+    assert isinstance(run.steps[-1], Question)
+    assert run.steps[-1].reason == "out_of_range"
+    assert "9000 was said" in run.steps[-1].text
+
+
+def test_without_grounding_values_are_the_models():
+    office, agent = planned([[ToolCall("create_ticket", {"title": "Heating", "priority": 4})], "Created."], grounding=False)
+    agent.run("Create a ticket, you know which")
+    assert [(ticket["title"], ticket["priority"]) for ticket in office.tickets] == [("Heating", 4)]
