@@ -53,7 +53,11 @@ _ROUNDS = 3  # times that a failed call is mended
 _ASKED = 3  # tools that are asked for one value
 _SUBJECTS = 4  # words that one tool is asked about
 
-Ended = Generator[Any, Any, "tuple[Conversation, Step | None]"]
+Ended = Generator[Any, Any, tuple[Conversation, Step]]
+
+
+class _OverError(Exception):
+    """A budget ended the run within a part."""
 
 
 class Planner:
@@ -87,10 +91,12 @@ class Planner:
         ends: list[Step] = []
         for part in parts:
             kept = thread if part.refers else before
-            thread, end = yield from self._part((*kept, Said(part.text)), part, self._offered(part))
-            if end is None or isinstance(end, Stop | Question):
-                if end is not None:
-                    yield end
+            try:
+                thread, end = yield from self._part((*kept, Said(part.text)), part, self._offered(part))
+            except _OverError:
+                return
+            if isinstance(end, Stop | Question):
+                yield end
                 return
             ends.append(end)
             self._topic = f"{self._topic} {part.text}"
@@ -125,7 +131,7 @@ class Planner:
     # -- one part -----------------------------------------------------------------------------------------------------
 
     def _part(self, before: Conversation, part: Clause, names: tuple[str, ...] | None, last_try: bool = False) -> Ended:
-        """Carry out one part: the conversation behind it, and the step it ends with; None where the run is over."""
+        """Carry out one part: the conversation behind it, and the step it ends with."""
         run = self._run
         stop = run.settings.budget.before_turn(run.usage)
         if stop is not None:
@@ -157,12 +163,10 @@ class Planner:
         condition = _CONDITION.search(part.text)
         decision = replace(decision, condition="" if condition is None else condition[0].strip())
         results = yield from self._made(_decided(decision, filled), part)
-        if results is None:
-            return conversation, None
         others = () if last_try else self._instead(results, names or ())
         if others:
             after, end = yield from self._part(before, part, others, True)
-            if end is None or (isinstance(end, Answer) and self._seen and self._seen[-1].call.name in others):
+            if isinstance(end, Answer) and self._seen and self._seen[-1].call.name in others:
                 return after, end
         conversation = (*conversation, Showed(results))
         stop = run.settings.budget.before_turn(run.usage)
@@ -190,26 +194,22 @@ class Planner:
         run.said.add("reply", reply)
         return (yield from self._part((*conversation, Said(reply)), part, names, True))
 
-    def _made(self, decision: Decision, part: Clause) -> Generator[Any, Any, tuple[ToolResult, ...] | None]:
-        """Results of the calls of a part, those that can be mended once more; None where the run is over."""
-        made = yield from self._carried_out(decision)
-        if made is None:
-            return None
-        results = list(made)
+    def _made(self, decision: Decision, part: Clause) -> Generator[Any, Any, tuple[ToolResult, ...]]:
+        """Results of the calls of a part, those that can be mended once more."""
+        results = list((yield from self._carried_out(decision)))
         for at in range(len(results)):
             for _ in range(_ROUNDS):
                 again = (yield from self._again(results[at], part)) if self._run.may_go_on(results[at]) else None
                 if again is None:
                     break
-                made = yield from self._carried_out(replace(again, condition=decision.condition), True)
-                if made is None:
-                    return None
-                results[at] = made[0]
+                (results[at],) = yield from self._carried_out(replace(again, condition=decision.condition), True)
         return tuple(results)
 
-    def _carried_out(self, decision: Decision, again: bool = False) -> Generator[Any, Any, tuple[ToolResult, ...] | None]:
+    def _carried_out(self, decision: Decision, again: bool = False) -> Generator[Any, Any, tuple[ToolResult, ...]]:
         results = yield from self._run.carry_out(decision, again)
-        self._seen += [result for result in results or () if result.ok]
+        if results is None:
+            raise _OverError
+        self._seen += [result for result in results if result.ok]
         return results
 
     def _again(self, result: ToolResult, part: Clause) -> Generator[Any, Any, Decision | None]:
@@ -330,7 +330,7 @@ class Planner:
         return results
 
     def _result(self, tool: Tool, arguments: dict[str, Any]) -> Generator[Any, Any, ToolResult | None]:
-        """What a tool that only reads gives; None where its arguments rest on nothing, or the run is over."""
+        """What a tool that only reads gives; None where its arguments rest on nothing."""
         try:
             tool.validate(arguments)
         except ArgumentError:
@@ -338,8 +338,8 @@ class Planner:
         found = ground(ToolCall(tool.name, arguments), tool, self._said, strict=True)
         if found.missing or any(source.rule == IN_A_WORD for source in found.evidence.values()):
             return None
-        made = yield from self._carried_out(_decided(Decision(), [found]))
-        return None if made is None else made[0]
+        (result,) = yield from self._carried_out(_decided(Decision(), [found]))
+        return result
 
     def _read(self, tool: Tool, part: Clause) -> Generator[Any, Any, ToolResult | None]:
         """What a tool that only reads gives for a part, called as the model would."""

@@ -418,3 +418,17 @@ def test_without_grounding_values_are_the_models():
     office, agent = planned([[ToolCall("create_ticket", {"title": "Heating", "priority": 4})], "Created."], grounding=False)
     agent.run("Create a ticket, you know which")
     assert [(ticket["title"], ticket["priority"]) for ticket in office.tickets] == [("Heating", 4)]
+
+
+def test_a_budget_that_ends_within_a_lookup_ends_the_run():
+    script = [
+        [ToolCall("list_tickets", {})],
+        "None.",
+        [ToolCall("send_message", {"receiver_id": "Mia", "message": "Lunch is off"})],
+    ]
+    office, agent = planned(script, budget=Budget(calls=1))
+    run = agent.run("List all the tickets and send Mia the message 'Lunch is off'")
+    assert names(run) == ["list_tickets"]
+    assert office.sent == []
+    assert [step.kind for step in run.steps].count("stop") == 1
+    assert run.steps[-1].reason == "calls"
