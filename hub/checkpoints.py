@@ -85,12 +85,15 @@ def load_checkpoint(
     check_element_type(dtype)
     config, title = read_config(folder), title or folder.name
     module = build(config, str(folder / "config.json"))
-    source = Source(folder, MappingProxyType(text_config(config)))
+    text = text_config(config)
+    source = Source(folder, MappingProxyType(text))
     if isinstance(module, EmbeddingGemma):
         if dialect is not None:
             raise PresetError(f"{title} is an embedding model, which writes no calls; leave dialect={dialect!r} out")
         return _load_encoder(module, source, backend, title, dtype)
     module = load_weights(module, Checkpoint(folder), backend, dtype, str(folder))
+    if not module.config.tied and text.get("tie_word_embeddings"):  # the checkpoint knows better
+        source = Source(folder, MappingProxyType({**text, "tie_word_embeddings": False}))
     module.source = source
     tokenizer = load_tokenizer(folder, module.config.vocab)
     dialect = dialect or _saved_dialect(folder) or dialect_of(tokenizer, type(module).dialect)
@@ -166,7 +169,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike[str]) -> Path:
     """Write a model as a folder that `from_preset` loads, and so does `transformers`; an encoder, `sentence_transformers`.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all. Weights are written in float32, whatever the model computes in, and `config.json`
+    says so (`torch_dtype`).
 
     Args:
         model: of one of the open families.

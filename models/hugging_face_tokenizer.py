@@ -127,14 +127,15 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
             where = folder / "tokenizer_config.json"
             raise TokenizerError(f"{where}: {which}_token is {text!r:.80}, which is no token of the tokenizer")
     ids = {which: read.pieces[text] for which, text in named.items() if text is not None}
-    for source in (settings["generation_config"], settings["config"]):
+    for name in ("generation_config", "config"):
+        source = settings[name]
         for which in ("bos", "eos"):
-            if source.get(f"{which}_token_id") is not None:
-                ids.setdefault(f"{which}_ids", source[f"{which}_token_id"])
+            number = source.get(f"{which}_token_id")
+            if number is not None:
+                _check_ids(number, len(spelt) if which == "eos" else None, f"{folder / name}.json: {which}_token_id")
+                ids.setdefault(f"{which}_ids", number)
     stops = ids.get("eos_ids", ids.get("eos", []))
     stops = list(stops) if isinstance(stops, list | tuple) else [stops]
-    if wrong := [number for number in (*stops, ids.get("eos", 0), ids.get("bos_ids", 0)) if not isinstance(number, int)]:
-        raise TokenizerError(f"{folder}: a special token's id is a whole number, received {wrong[0]!r}")
     if "eos" in ids and ids["eos"] not in stops:
         stops.append(ids["eos"])
     begins = _begins(settings["tokenizer_config"], read, ids.get("bos"))
@@ -143,6 +144,15 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
     if outside:
         raise TokenizerError(f"{folder}: token {outside[0]} is named as special, but there are {len(spelt)} tokens")
     return HuggingFaceTokenizer(read.encoder, spelt, read.special, control, bos, stops, read.strips)
+
+
+def _check_ids(found: Any, count: int | None, name: str) -> None:
+    """TokenizerError where one of these is no token of so many; `name` is the file's and the field's."""
+    for number in found if isinstance(found, list) else [found]:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TokenizerError(f"{name} must be a whole number, or a list of them, received {found!r:.80}")
+        if count is not None and not 0 <= number < count:
+            raise TokenizerError(f"{name} is {number}, but the tokens are 0 to {count - 1}")
 
 
 def _begins(settings: dict[str, Any], read: _Read, bos: int | None) -> bool:
@@ -163,7 +173,9 @@ def _read_json(data: bytes | None, path: Path) -> dict[str, Any]:
         found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: no JSON: {error}") from None
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        raise TokenizerError(f"{path}: no JSON object, received {found!r:.80}")
+    return found
 
 
 def _text(token: Any) -> Any:

@@ -37,6 +37,10 @@ _ONE_AT_A_TIME = ("needle", "functiongemma")
 """Dialects of models that their authors made for single calls, and not for conversations of several steps."""
 
 
+_SAMPLING = ("top_k", "top_p", "min_p", "seed")
+_SHAPES = {1: "[T]", 2: "[B, T]"}
+
+
 class LanguageModel:
     """A model, its tokenizer and its compiled programs on one backend.
 
@@ -49,6 +53,7 @@ class LanguageModel:
         tokenizer: see `Tokenizer`.
         context_length: tokens that prompt and output may have together.
         chat_template: how it wants conversations written; None where it came without one.
+        calibration: how an agent judges whether its calls are wanted (see `ferrule.agents.confidence`); None: not fitted.
         source: where its weights came from, for logs: preset, backend and a fingerprint; None where it was not loaded.
     """
 
@@ -61,6 +66,7 @@ class LanguageModel:
         self.dialect = dialect
         self.one_at_a_time = dialect in _ONE_AT_A_TIME
         self.chat_template: ChatTemplate | None = None
+        self.calibration: dict[str, float] | None = None
         self.source: dict[str, str] | None = None
         head = getattr(module, "confidence", None)
         self.loop = TokenLoop(module, tokenizer, backend, context_length, pool=head is not None)
@@ -80,18 +86,17 @@ class LanguageModel:
             ContextLengthError: they do not fit.
             WeightsError: the logits are not finite.
         """
-        ids = np.asarray(token_ids, np.int32)
-        if ids.ndim not in (1, 2) or ids.size == 0 or ids.min() < 0 or ids.max() >= self.tokenizer.vocab_size:
-            raise ValueError(
-                f"token_ids must be [B, T] or [T] with ids from 0 to {self.tokenizer.vocab_size - 1}, "
-                f"received shape {ids.shape}" + (f" with ids from {ids.min()} to {ids.max()}" if ids.size else "")
-            )
+        ids = self._checked(token_ids, (1, 2))
         scores = self.loop.score(np.atleast_2d(ids))
         return scores if ids.ndim == 2 else scores[0]
 
     def stream_tokens(self, ids: Sequence[int], **options: Any) -> Stream:
-        """Tokens behind prompt ids; the options are those of `TokenLoop.stream`."""
-        return self.loop.stream(ids, **options)
+        """Tokens behind prompt ids; the options are those of `TokenLoop.stream`.
+
+        Raises:
+            ValueError: these are no ids of the model.
+        """
+        return self.loop.stream(self._checked(ids, (1,)).tolist() if len(ids) else [], **options)
 
     def stream(
         self,
@@ -125,6 +130,7 @@ class LanguageModel:
 
         Raises:
             OptionError: an option has a value that it cannot have.
+            TypeError: there is no such option.
             ContextLengthError: the prompt does not fit.
             WeightsError: the model gives no finite logits.
         """
@@ -166,8 +172,30 @@ class LanguageModel:
     def _start(self, prompt: str, max_tokens: int, temperature: float, constraint, sampling: dict[str, Any]) -> Stream:
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, Integral) or max_tokens < 1:
             raise OptionError(f"max_tokens must be a whole number from 1 on, received {max_tokens!r}")
+        if unknown := [name for name in sampling if name not in _SAMPLING]:
+            known = ", ".join(("max_tokens", "temperature", "constraint", *_SAMPLING))
+            raise TypeError(f"there is no option {unknown[0]!r}; there are {known}")
         sampler = make_sampler(temperature, **sampling)
         return self.loop.stream(self._ids(prompt), max_tokens, constraint, sampler)
+
+    def _checked(self, token_ids: Any, dimensions: tuple[int, ...]) -> np.ndarray:
+        """Token ids, int32; ValueError where they are none, or not in that many dimensions."""
+        wanted = f"token_ids must be {' or '.join(_SHAPES[n] for n in dimensions)} of whole numbers from 0 to {self._last_id}"
+        try:
+            ids = np.asarray(token_ids)
+        except ValueError:  # rows of different lengths
+            raise ValueError(f"{wanted}, received {token_ids!r:.80}") from None
+        if ids.dtype.kind not in "iu":
+            raise ValueError(f"{wanted}, received {token_ids!r:.80}")
+        if ids.ndim not in dimensions or ids.size == 0:
+            raise ValueError(f"{wanted}, received shape {ids.shape}")
+        if ids.min() < 0 or ids.max() > self._last_id:
+            raise ValueError(f"{wanted}, received ids from {ids.min()} to {ids.max()}")
+        return ids.astype(np.int32)
+
+    @property
+    def _last_id(self) -> int:
+        return self.tokenizer.vocab_size - 1
 
     def _ids(self, text: str) -> list[int]:
         bos = self.tokenizer.bos_id

@@ -351,11 +351,11 @@ def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler)
 
 
 def _finite(logits: np.ndarray) -> np.ndarray:
-    """The same, if they are numbers: NaN passes through a maximum."""
-    if not np.isfinite(logits.max()):
+    """The same, if all are finite: a NaN passes through the largest and the smallest of them."""
+    if not (np.isfinite(logits.max()) and np.isfinite(logits.min())):
         raise WeightsError(
-            "the model gives NaN or infinite logits: its weights hold such numbers, or ones too large for its element type; "
-            "load it with dtype='float32', or fetch the weights again"
+            "the model gives NaN or infinite logits: its weights hold such numbers, or ones too large for the element type "
+            "that it computes in; fetch the weights again, or load it in float32 if it was not"
         )
     return logits
 

@@ -17,7 +17,14 @@ def _keep_programs() -> None:
     """Compiled programs are kept on disk between processes, unless the user has decided where or whether."""
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("FERRULE_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "ferrule")
-        jax.config.update("jax_compilation_cache_dir", os.path.join(root, "jax"))
+        folder = os.path.join(root, "jax")
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError:
+            return
+        if not os.access(folder, os.W_OK):  # JAX would warn of each program
+            return
+        jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

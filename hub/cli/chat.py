@@ -34,7 +34,10 @@ class CommandError(Exception):
 
 
 def _share(text: str | float) -> float:
-    value = number(0, 1)(text)
+    try:
+        value = number(0, 1)(text)
+    except typer.BadParameter:
+        value = 0.0
     if value == 0:
         raise typer.BadParameter(f"a number above 0, up to 1, is expected, received {text!r}")
     return value

@@ -24,7 +24,7 @@ class EmbeddingGemma(Module):
         architectures, defaults, renamed, unused: as of a `Decoder`. Checkpoints of an encoder name its arrays without "model.".
     """
 
-    architectures = ("Gemma3TextModel",)
+    architectures = MappingProxyType({"Gemma3TextModel": "gemma3_text"})
     defaults: Mapping[str, Any] = MappingProxyType({})
     renamed = (("model.", "model."), ("", "model."))
     unused: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
 
 
 class Gemma(Decoder):
-    architectures = ("GemmaForCausalLM",)
+    architectures = MappingProxyType({"GemmaForCausalLM": "gemma"})
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
@@ -55,7 +55,7 @@ class Gemma(Decoder):
 class Gemma2(Decoder):
     """Every other layer has a window; attention scores and logits have soft caps."""
 
-    architectures = ("Gemma2ForCausalLM",)
+    architectures = MappingProxyType({"Gemma2ForCausalLM": "gemma2"})
     block = SandwichBlock
 
     @classmethod
@@ -71,7 +71,7 @@ class Gemma2(Decoder):
 class Gemma3(Decoder):
     """Five layers with a window and slow positions of their own, then one that sees everything."""
 
-    architectures = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
+    architectures = MappingProxyType({"Gemma3ForCausalLM": "gemma3_text", "Gemma3ForConditionalGeneration": "gemma3"})
     dialect = "gemma3_json"
     block = SandwichBlock
     # The checkpoints that also see (4B, 12B, 27B) leave out what their text part has in common with these

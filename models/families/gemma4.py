@@ -191,7 +191,7 @@ class Block(Module):
 
 
 class Gemma4(Decoder):
-    architectures = ("Gemma4ForCausalLM", "Gemma4ForConditionalGeneration")
+    architectures = MappingProxyType({"Gemma4ForCausalLM": "gemma4_text", "Gemma4ForConditionalGeneration": "gemma4"})
     dialect = "gemma4"
     block = Block
     defaults = MappingProxyType(
@@ -281,7 +281,9 @@ class Gemma4(Decoder):
 class Gemma4Unified(Gemma4):
     """The 12B checkpoint: no embeddings of single layers, and no towers for images and sounds."""
 
-    architectures = ("Gemma4UnifiedForCausalLM", "Gemma4UnifiedForConditionalGeneration")
+    architectures = MappingProxyType(
+        {"Gemma4UnifiedForCausalLM": "gemma4_unified_text", "Gemma4UnifiedForConditionalGeneration": "gemma4_unified"}
+    )
     defaults = MappingProxyType(
         {**Gemma4.defaults, "model_type": "gemma4_unified_text", "hidden_size_per_layer_input": 0, "sliding_window": 1024}
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ..transformer.config import DecoderConfig, Fields, common
 from ..transformer.decoder import Decoder
 
 
 class Granite(Decoder):
-    architectures = ("GraniteForCausalLM",)
+    architectures = MappingProxyType({"GraniteForCausalLM": "granite"})
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

@@ -35,7 +35,7 @@ def _sizes(fields: Fields, family: type[Decoder], model_type: str, positions: in
     """What all backbones have."""
     heads, width = fields.count("num_query_heads"), fields.count("hidden_dim")
     return {
-        "architectures": [family.architectures[0]],
+        "architectures": [next(iter(family.architectures))],
         "model_type": model_type,
         "vocab_size": fields.count("vocabulary_size"),
         "num_hidden_layers": fields.layers("num_layers"),

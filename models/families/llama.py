@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ..transformer.config import DecoderConfig, Fields, common
 from ..transformer.decoder import Decoder
 
 
 class Llama(Decoder):
-    architectures = ("LlamaForCausalLM",)
+    architectures = MappingProxyType({"LlamaForCausalLM": "llama"})
     dialect = "llama3"
 
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ..errors import ConfigError
 from ..transformer.blocks import FusedBlock
 from ..transformer.config import DecoderConfig, Fields, common
@@ -9,7 +11,7 @@ from ..transformer.decoder import Decoder
 
 
 class Phi3(Decoder):
-    architectures = ("Phi3ForCausalLM",)
+    architectures = MappingProxyType({"Phi3ForCausalLM": "phi3"})
     block = FusedBlock
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 from ..transformer.config import DecoderConfig, Fields, common, windows_of
 from ..transformer.decoder import Decoder
@@ -20,7 +21,7 @@ def _windows(fields: Fields) -> tuple[int, ...]:
 
 
 class Qwen2(Decoder):
-    architectures = ("Qwen2ForCausalLM",)
+    architectures = MappingProxyType({"Qwen2ForCausalLM": "qwen2"})
     dialect = "hermes"
 
     @classmethod
@@ -29,7 +30,7 @@ class Qwen2(Decoder):
 
 
 class Qwen3(Decoder):
-    architectures = ("Qwen3ForCausalLM",)
+    architectures = MappingProxyType({"Qwen3ForCausalLM": "qwen3"})
     dialect = "hermes"
 
     @classmethod
@@ -49,7 +50,7 @@ class Qwen3(Decoder):
 
 
 class Qwen3Moe(Qwen3):
-    architectures = ("Qwen3MoeForCausalLM",)
+    architectures = MappingProxyType({"Qwen3MoeForCausalLM": "qwen3_moe"})
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

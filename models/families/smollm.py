@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ..errors import ConfigError
 from ..transformer.config import DecoderConfig, Fields, common, windows_of
 from ..transformer.decoder import Decoder
 
 
 class SmolLM3(Decoder):
-    architectures = ("SmolLM3ForCausalLM",)
+    architectures = MappingProxyType({"SmolLM3ForCausalLM": "smollm3"})
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...core import Backend, ShapeError, first_few, load_arrays, named_arrays, ops
+from ...core import Backend, first_few, load_arrays, named_arrays, ops
 from ..errors import WeightsError
 from ..transformer.decoder import Decoder
 from .embedding_gemma import EmbeddingGemma
 
 Model = Decoder | EmbeddingGemma
+_LOG = logging.getLogger(__name__)
+_BLOCK = 4096  # rows that are compared at a time
 _EXPERTS = re.compile(r"(layers\.\d+\.mlp)\.(gate_proj|up_proj|down_proj)$")
 
 
@@ -59,9 +63,22 @@ class _Renamed(Mapping[str, np.ndarray]):
         unknown = [place for plain, place in self._places.items() if plain not in known and not plain.startswith(passed)]
         unknown = [name for name in unknown if not name.endswith("rotary_emb.inv_freq")]
         problems = [f"{kind} {first_few(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names]
-        problems += [first_few(twice, "; ")] if twice else []
+        problems += [first_few(wrong, "; ") for wrong in (twice, self._misshaped(wanted)) if wrong]
         if problems:
             raise WeightsError(f"{source} does not fit its config.json: {'; '.join(problems)}")
+
+    def _misshaped(self, wanted: Mapping[str, Any]) -> list[str]:
+        """What is wrong with arrays that are there, by the checkpoint's own names."""
+        found = []
+        for ours, names in self._names.items():
+            shape = tuple(wanted[ours].shape)[1:] if "*" in checkpoint_name(ours) else tuple(wanted[ours].shape)
+            for place in (self._places[name] for name in names if name in self._places):
+                array = self._checkpoint[place]
+                if tuple(array.shape) != shape:
+                    found.append(f"{place} is {tuple(array.shape)}, expected {shape}")
+                elif "float" not in str(array.dtype):
+                    found.append(f"{place} holds {array.dtype}, expected floats")
+        return found
 
     def __getitem__(self, name: str) -> Any:
         names = self._names[name]
@@ -69,11 +86,27 @@ class _Renamed(Mapping[str, np.ndarray]):
             return self._checkpoint[self._places[names[0]]]
         return _Stack([self._checkpoint[self._places[n]] for n in names])
 
+    @property
+    def head(self) -> np.ndarray | None:
+        """The output projection, if there is one, needed or not."""
+        place = self._places.get("lm_head.weight")
+        return None if place is None else self._checkpoint[place]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def _differs(head: np.ndarray | None, embedding: np.ndarray) -> bool:
+    """Whether an output projection is another array than the embedding; they are read block by block."""
+    if head is None:
+        return False
+    if tuple(head.shape) != tuple(embedding.shape):
+        return True
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(head), _BLOCK))
+    return any(not np.array_equal(np.asarray(head[rows]), np.asarray(embedding[rows])) for rows in blocks)
 
 
 class _Stack:
@@ -97,16 +130,22 @@ def load_weights(
 ) -> Model:
     """The model with a checkpoint's arrays, moved one by one.
 
+    Where a tied model's checkpoint has an output projection of its own, that is used, with a warning; the result is not tied.
+
     Args:
         source: what errors call the checkpoint.
 
     Raises:
         WeightsError: arrays are missing, unknown or of another shape; the message names the first ones of each kind.
     """
-    try:
-        return load_arrays(model, _Renamed(model, checkpoint, source), backend, dtype)
-    except ShapeError as error:
-        raise WeightsError(f"{source}: {error}") from None
+    renamed = _Renamed(model, checkpoint, source)
+    if model.config.tied and _differs(renamed.head, renamed["embed_tokens.weight"]):
+        _LOG.warning(
+            "%s: tie_word_embeddings is true, but lm_head.weight is not the embedding; it is used, as in transformers", source
+        )
+        model = type(model)(replace(model.config, tied=False))
+        renamed = _Renamed(model, checkpoint, source)
+    return load_arrays(model, renamed, backend, dtype)
 
 
 def saved_weights(model: Model) -> list[tuple[str, np.ndarray]]:

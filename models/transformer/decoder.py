@@ -21,14 +21,14 @@ class Decoder(Module):
     """A causal language model. A family is a subclass that names its block and reads its `config.json`.
 
     Attributes:
-        architectures: names in `config.json` that this definition runs.
+        architectures: names in `config.json` that this definition runs, and the `model_type` that belongs to each.
         block: of its layers.
         defaults: fields that its `config.json` may leave out, and what they are then.
         renamed: beginnings of names in the checkpoint of a model that also sees or hears, and what a text model has instead.
         unused: beginnings of the names of arrays, after renaming, that such a checkpoint holds and text needs not.
     """
 
-    architectures: tuple[str, ...] = ()
+    architectures: Mapping[str, str] = MappingProxyType({})
     dialect: str = "plain"  # how its instruction-tuned checkpoints write calls
     block: type[Module] = PreNormBlock
     defaults: Mapping[str, Any] = MappingProxyType({})

@@ -298,6 +298,24 @@ def test_compiled_kernels_are_kept_where_the_user_says(tmp_path):
     assert len(kept) > 20
 
 
+def test_a_disk_that_is_full(tmp_path):
+    """Files may have 4 KiB here. The kernels are compiled, and one line says why they are not kept."""
+    (tmp_path / "kernels.py").write_text("def first(a, b, c):\n    pass\n\n\ndef second(a, b, c):\n    pass\n")
+    code = (
+        "import logging, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "logging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import kernels\n"
+        "from ferrule.core.backends.numpy_compiled import jit\n"
+        "for function in (kernels.first, kernels.second):\n"
+        "    print(jit.compiled('void(intp, intp, intp)')(function).address > 0)"
+    )
+    lines = python(code, FERRULE_CACHE=str(tmp_path)).splitlines()
+    assert [line for line in lines if line == "True"] == ["True", "True"]
+    assert sum("compiled kernels cannot be kept: " in line for line in lines) == 1
+
+
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     assert python(WORK + "print(float(step(x)[0, 0]))", FERRULE_CACHE=str(tmp_path / "file")).startswith("46.")

@@ -11,7 +11,7 @@ from ferrule.core import ElementTypeError
 from ferrule.hub import from_preset, save_preset
 from ferrule.hub.errors import PresetError
 from ferrule.models.errors import ConfigError, ModelError, TokenizerError, WeightsError
-from ferrule.models.safetensors import SafetensorsFile
+from ferrule.models.safetensors import Checkpoint, SafetensorsFile, write_safetensors
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 torch = pytest.importorskip("torch")
@@ -142,7 +142,35 @@ def changed(folder, **fields):
         (lambda f: changed(f, rope_parameters=[1]), ConfigError, "rope_parameters must be an object"),
         (lambda f: changed(f, rope_parameters={"rope_theta": "a"}), ConfigError, "rope_theta must be a number"),
         (lambda f: changed(f, query_pre_attn_scalar=0), ConfigError, "query_pre_attn_scalar must be above 0"),
-        (lambda f: {"generation_config.json": b'{"eos_token_id": "x"}'}, TokenizerError, "is a whole number, received 'x'"),
+        (
+            lambda f: changed(f, architectures=["LlamaForCausalLM"], model_type="qwen3"),
+            ConfigError,
+            "architectures LlamaForCausalLM and model_type 'qwen3' contradict each other: .* LlamaForCausalLM is 'llama'",
+        ),
+        (
+            lambda f: changed(f, architectures=[], model_type="gemma_3"),
+            ConfigError,
+            "model_type 'gemma_3' is not supported; .*",
+        ),
+        (lambda f: {"config.json": b"{}"}, ConfigError, "neither architectures nor model_type is there"),
+        (
+            lambda f: changed(f, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
+            ConfigError,
+            "quantization_config says that the weights are quantised with 'bitsandbytes', which is not",
+        ),
+        (lambda f: changed(f, quantization_config=[]), ConfigError, "quantization_config says that"),
+        (lambda f: {"tokenizer_config.json": b"[]"}, TokenizerError, r"tokenizer_config.json: no JSON object, received \[\]"),
+        (
+            lambda f: {"generation_config.json": b'{"eos_token_id": "x"}'},
+            TokenizerError,
+            "generation_config.json: eos_token_id must be a whole number, or a list of them, received 'x'",
+        ),
+        (lambda f: {"generation_config.json": b'{"eos_token_id": true}'}, TokenizerError, "a list of them, received True"),
+        (
+            lambda f: changed(f, eos_token_id=99999),
+            TokenizerError,
+            "config.json: eos_token_id is 99999, but the tokens are",
+        ),
         (lambda f: {"tokenizer.json": None}, TokenizerError, "holds neither tokenizer.json"),
         (lambda f: {"model.safetensors.index.json": b"{}"}, WeightsError, "needs an object weight_map"),
         (
@@ -169,6 +197,39 @@ def test_folders_that_are_damaged(folder, tmp_path, replace, error, message):
         from_preset(copy(folder, tmp_path, **replace(folder)))
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ModelError)
+
+
+def test_model_type_alone(folder, tmp_path):
+    """As transformers reads it."""
+    fields = json.loads(changed(folder)["config.json"])
+    assert fields["model_type"] == "gemma3_text"
+    del fields["architectures"]
+    target = copy(folder, tmp_path, **{"config.json": json.dumps(fields).encode()})
+    ids = np.array([[0, 5, 9, 77]], np.int32)
+    with torch.no_grad():
+        expected = transformers.AutoModelForCausalLM.from_pretrained(target)(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_allclose(from_preset(target).logits(ids), expected, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_head_that_is_there_though_it_is_tied(folder, tmp_path, caplog, other):
+    """transformers uses it where it is another matrix, and says so."""
+    arrays = {name: np.array(array) for name, array in Checkpoint(folder).items()}
+    head = arrays["model.embed_tokens.weight"] * (2 if other else 1)
+    target = copy(folder, tmp_path, **{path.name: None for path in folder.glob("*.safetensors*")})
+    write_safetensors(target / "model.safetensors", [*arrays.items(), ("lm_head.weight", head)], {"format": "pt"})
+    ids = np.array([[0, 5, 9, 77]], np.int32)
+    with torch.no_grad():
+        expected = transformers.AutoModelForCausalLM.from_pretrained(target)(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    model = from_preset(target)
+    np.testing.assert_allclose(model.logits(ids), expected, atol=2e-4 * np.abs(expected).max())
+    assert ("ferrule" in {name.partition(".")[0] for name, _, _ in caplog.record_tuples}) == other
+    saved = save_preset(model, tmp_path / "saved")
+    caplog.clear()
+    with torch.no_grad():
+        again = transformers.AutoModelForCausalLM.from_pretrained(saved)(torch.tensor(ids.astype(np.int64))).logits.numpy()
+    np.testing.assert_allclose(again, expected, atol=2e-4 * np.abs(expected).max())
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,27 @@ def test_logits_of_one_text_and_of_several(model):
 
 @pytest.mark.parametrize("ids", [[], [[]], 5, [[[2]]], [2, -1], [2, 272], np.zeros((0, 3))])
 def test_ids_that_are_none(model, ids):
-    with pytest.raises(ValueError, match=r"token_ids must be \[B, T\] or \[T\] with ids from 0 to 271, received shape"):
+    with pytest.raises(ValueError, match=r"^token_ids must be \[T\] or \[B, T\] of whole numbers from 0 to 271, received"):
         model.logits(ids)
+
+
+@pytest.mark.parametrize("ids", [[2**40], [2**80], [3.7], ["a"], [True], None, [[2], [2, 3]], "a", [None], [[2, "x"]]])
+def test_ids_that_are_no_whole_numbers(model, ids):
+    with pytest.raises(ValueError, match=r"^token_ids must be \[T\] or \[B, T\] of whole numbers .* received") as caught:
+        model.logits(ids)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ids", [[2, 3.7], [2, 272], [[2, 3]], ["a"]])
+def test_a_prompt_of_no_ids(model, ids):
+    with pytest.raises(ValueError, match=r"^token_ids must be \[T\] of whole numbers from 0 to 271, received"):
+        model.stream_tokens(ids, max_tokens=2)
+
+
+def test_an_option_that_is_not_there(model):
+    for call in (model.generate, lambda *args, **options: next(model.stream(*args, **options))):
+        with pytest.raises(TypeError, match=r"^there is no option 'foo'; there are max_tokens, temperature, .* seed$"):
+            call("the", foo=1)
 
 
 def test_generated_text(model):
@@ -93,7 +112,7 @@ def test_numbers_of_tokens_that_cannot_be(model, most):
         assert str(caught.value) == f"max_tokens must be a whole number from 1 on, received {most!r}"
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers(small_model, backend, bad):
     """Logits would be garbage."""
     found = small_model("numpy")
@@ -102,7 +121,7 @@ def test_weights_that_are_no_numbers(small_model, backend, bad):
     module = load_arrays(found.module, arrays, backend)
     model = LanguageModel("bad", module, found.tokenizer, backend, 96, "needle")
     for call in (lambda: model.logits([2, 10, 11]), lambda: model.generate("ab"), lambda: list(model.stream("ab"))):
-        with pytest.raises(WeightsError, match=r"gives NaN or infinite logits: .*; load it with dtype='float32'"):
+        with pytest.raises(WeightsError, match=r"gives NaN or infinite logits: .*, or load it in float32 if it was not"):
             call()
 
 

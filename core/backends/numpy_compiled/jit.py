@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numba
 
+_LOG = logging.getLogger(__name__)
 # Sums may be reordered; infinities and NaNs keep their meaning.
 OPTIONS = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
 
@@ -37,13 +39,28 @@ def compiled(signature: str) -> Callable[[Callable], Any]:
     """Decorator: a function that C can call, with a signature of `void` and `intp`."""
 
     def decorate(function: Callable) -> Any:
-        users, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _FOLDER or numba.config.CACHE_DIR
-        try:
-            return numba.cfunc(signature, cache=_FOLDER is not None, **OPTIONS)(function)
-        finally:
-            numba.config.CACHE_DIR = users
+        global _FOLDER
+        if _FOLDER is not None:
+            try:
+                return _kept(signature, function, _FOLDER)
+            except OSError as error:  # a disk that is full
+                _LOG.warning(
+                    "%s: compiled kernels cannot be kept: %s; make room, or set FERRULE_CACHE to a folder that has some",
+                    _FOLDER,
+                    error.strerror or error,
+                )
+                _FOLDER = None
+        return numba.cfunc(signature, **OPTIONS)(function)
 
     return decorate
+
+
+def _kept(signature: str, function: Callable, folder: str) -> Any:
+    users, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
+    try:
+        return numba.cfunc(signature, cache=True, **OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = users
 
 
 f32, i32 = numba.float32, numba.int32

@@ -131,7 +131,7 @@ def test_names_that_do_not_fit_are_listed(family, name):
     with pytest.raises(WeightsError, match=f"missing {gone}.*unknown model.layers.0.extra.weight"):
         load_weights(build(found.config), arrays, REFERENCE)
     arrays = {**found.checkpoint, "model.norm.weight": np.zeros(3, np.float32)}
-    with pytest.raises(WeightsError, match=r"norm.gain is \(3,\), expected \(\d+,\)"):
+    with pytest.raises(WeightsError, match=r"model.norm.weight is \(3,\), expected \(\d+,\)"):
         load_weights(build(found.config), arrays, REFERENCE)
 
 
