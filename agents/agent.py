@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from ..tools import Tool, Toolset
 from .budget import Budget
-from .controller import MIN_CONFIDENCE, Controller, Settings, ending
+from .confidence import MIN_CONFIDENCE, Calibration
+from .controller import Controller, ending
 from .decision import Decision
 from .earlier import trace_from_json, trace_of, trace_to_json
 from .errors import LogError, UsageError
@@ -33,6 +34,7 @@ from .retrieval import Retriever
 from .retrieval_shortlist import shown_at_most
 from .secrets import Secrets
 from .session import Answered, Session, World
+from .settings import Settings
 from .steps import Question, Refusal, Run, RunUsage, Step, Stop
 from .writer import Writer
 
@@ -45,9 +47,13 @@ class Agent:
         tools: `Tool`s, or typed functions that become tools.
         instructions: system text in front of the tools, such as ``"date: 2026-11-22 Sun 14:30; locale: en-GB"``.
         budget: what one run may cost.
-        min_confidence: the calls of a turn are withheld when each of them is less likely to be right than this, by the model's
-            own account (0 … 1; 0 withholds none). Steps and decisions give the figure that is compared: of n calls that the
-            model gives c together, c ** (1 / n).
+        min_confidence: the calls of a turn are withheld when each of them is less likely to be right than this (0 … 1; 0
+            withholds none). Steps and decisions give the figure that is compared: calibrated where the model's preset comes
+            with a calibration (`confidence.py`), which then also gives the default; otherwise the model's own account, of n
+            calls that it gives c together c ** (1 / n), and 0.1.
+        act_confidence: calls that change something are asked about when they are less likely to be right than this. Default:
+            that of the calibration, or else 0, which asks about none.
+        calibration: what makes a probability of the model's account (`confidence.py`); True: the model's own, False: none.
         grounding: whether values must rest on what was said: optional ones that do not are left out, and calls with required
             numbers that do not are withheld (see `grounding.py`). "strict": every string and number must, unless its tool says
             otherwise. Without, the model may work values out by itself.
@@ -82,7 +88,9 @@ class Agent:
         *,
         instructions: str = "",
         budget: Budget | None = None,
-        min_confidence: float = MIN_CONFIDENCE,
+        min_confidence: float | None = None,
+        act_confidence: float | None = None,
+        calibration: Calibration | bool = True,
         grounding: bool | Literal["strict"] = True,
         permissions: Permissions | None = None,
         approve: Callable[[Approve], Any] | None = None,
@@ -96,6 +104,11 @@ class Agent:
         log: str | os.PathLike[str] | None = None,
     ):
         hidden = Secrets(secrets)
+        fitted = _fitted(model) if calibration is True else calibration or None
+        if min_confidence is None:
+            min_confidence = MIN_CONFIDENCE if fitted is None else fitted.confirm
+        if act_confidence is None:
+            act_confidence = 0.0 if fitted is None else fitted.act
         self.settings = Settings(
             hidden.hide(instructions),
             Budget() if budget is None else budget,
@@ -105,6 +118,8 @@ class Agent:
             dry_run,
             clock,
             getattr(model, "one_at_a_time", False) if planning is None else planning,
+            act_confidence=act_confidence,
+            calibration=fitted,
         )
         self.model = model
         self.tools = tools if isinstance(tools, Toolset) else Toolset(tools)
@@ -343,3 +358,9 @@ def _unfinished(path: str | os.PathLike[str]) -> LoggedRun:
     if not runs:
         raise LogError(f"every run in {path} got to its end: there is nothing to go on with")
     return runs[-1]
+
+
+def _fitted(model: AgentModel) -> Calibration | None:
+    """The calibration that a model comes with."""
+    found = getattr(model, "calibration", None)
+    return None if found is None else Calibration.from_json(found)

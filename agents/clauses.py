@@ -106,7 +106,10 @@ _NO_OBJECT = re.compile(r"\s{0,8}(?:[,:]|and\b|of\b|is\b|are\b|was\b)")
 _PARTICLES = "to|up|out|off|on|in|down|back|over|for|with|at|by|into|from|if|how|what|whether|that|which|who|when|where|about"
 _PRONOUNS = "me|us|him|her|them|it|its|this|that|these|those|my|our|your|his|their"
 _DETERMINERS = "the|a|an|all|any|each|every|both|another|one|two|three|some|everyone|everything"
-_AFTER_VERB = re.compile(rf"\s{{1,8}}(?:{_PARTICLES}|{_PRONOUNS}|{_DETERMINERS})\b" r"|\s{1,8}[\"“'‘`\[(#@$€£/\d]|\s{0,8}$")
+_AFTER_VERB = re.compile(
+    rf"\s{{1,8}}(?:{_PARTICLES}|{_PRONOUNS}|{_DETERMINERS})\b"
+    r"|\s{1,8}[\"“'‘`\[(#@$€£/\d]|\s{1,8}[\w-]{1,60}[._/@]\w|\s{0,8}$"
+)
 _RELATIVE = re.compile(r"(?:where|which|who|whom|whose|when)\b")
 _NAMED = re.compile(r"(?:[^,.]{0,60},\s{1,8})?[a-z]{1,30}\s{1,8}[A-Z0-9]\w")
 _COMMA = re.compile(r"[,:]\s*(?:so\s+)?")

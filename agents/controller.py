@@ -5,83 +5,28 @@ It is one generator of steps and requests (`requests.py`) and computes nothing t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .answers import cited
-from .budget import Budget
+from .confidence import Signals
 from .coverage import covers, left_out
-from .dates import clock_of
 from .decision import Decision
 from .earlier import conversation_of, hear
-from .errors import UsageError
 from .evidence import Evidence
 from .grammar import MAX_CALLS
 from .grounding import Grounded, ground, traced
-from .permissions import Permissions
 from .planner import Planner
-from .relevance import nearest
+from .relevance import nearest, ranked, retrieved
 from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
-from .retrieval_shortlist import Shortlist, check_most
+from .retrieval_shortlist import Shortlist
+from .settings import Settings
 from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
 from .wording import Span
 
-MIN_CONFIDENCE = 0.1
 _LONGEST_GOAL = 4_000  # characters in which what was left out is looked for
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The rules of a run; see `Agent`."""
-
-    instructions: str = ""
-    budget: Budget = field(default_factory=Budget)
-    min_confidence: float = MIN_CONFIDENCE
-    grounding: bool | Literal["strict"] = True
-    permissions: Permissions = field(default_factory=Permissions)
-    dry_run: bool = False
-    clock: str | None = None
-    planning: bool = False
-    retrieve: int | None = None  # tools that the model is shown; None: all of them
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.instructions, str):
-            raise UsageError(f"instructions are a text, received {self.instructions!r}; leave them out where there are none")
-        if not isinstance(self.budget, Budget):
-            raise UsageError(f"budget is a Budget, such as Budget(turns=3), received {self.budget!r}")
-        if not isinstance(self.permissions, Permissions):
-            raise UsageError(f"permissions are Permissions, such as Permissions(write='ask'), received {self.permissions!r}")
-        number = isinstance(self.min_confidence, int | float) and not isinstance(self.min_confidence, bool)
-        if not number or not 0 <= self.min_confidence <= 1:
-            raise UsageError(f"min_confidence is a number from 0 to 1, received {self.min_confidence!r}")
-        if not (isinstance(self.grounding, bool) or self.grounding == "strict"):
-            raise UsageError(f"grounding is True, False or 'strict', received {self.grounding!r}")
-        if not isinstance(self.planning, bool):
-            raise UsageError(f"planning is True or False, received {self.planning!r}")
-        check_most(self.retrieve)
-        try:
-            self.now()
-        except (TypeError, ValueError):
-            example = "2026-11-22T14:30"
-            raise UsageError(f"clock is a date and time such as {example!r}, received {self.clock!r}") from None
-
-    def now(self) -> datetime | None:
-        """When the run takes place: the clock, or what the instructions say of it; None where neither does."""
-        return clock_of(self.instructions) if self.clock is None else datetime.fromisoformat(self.clock)
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object with its fields."""
-        permissions = {**vars(self.permissions), "tools": dict(self.permissions.tools)}
-        return {**vars(self), "budget": dict(vars(self.budget)), "permissions": permissions}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Settings:
-        """The settings of a JSON object that may have other keys; TypeError, ValueError or KeyError where it has none."""
-        values = {f.name: record[f.name] for f in fields(cls)}
-        return cls(**{**values, "budget": Budget(**values["budget"]), "permissions": Permissions(**values["permissions"])})
 
 
 class Controller:
@@ -103,6 +48,7 @@ class Controller:
         self._denied: dict[str, ToolCall] = {}  # by key: calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
+        self._rankings: dict[tuple[str, str], list[tuple[str, float]]] = {}
         self._calls = hear(run.earlier, self.said, tools)  # their numbers go on from there
 
     def events(self, goal: str) -> Events:
@@ -160,23 +106,29 @@ class Controller:
     # -- what to call --------------------------------------------------------------------------------------------------
 
     def decide(
-        self, conversation: Conversation, goal: str, part: Span, names: tuple[str, ...] | None = None, least: int = 0
+        self,
+        conversation: Conversation,
+        goal: str,
+        part: Span,
+        names: tuple[str, ...] | None = None,
+        least: int = 0,
+        topic: str = "",
     ) -> Generator[Any, Any, tuple[Conversation, Decision]]:
         """As `turn`, for a part of the goal: what it enumerates and the calls leave out is called for, too."""
         before = conversation
-        conversation, decision = yield from self.turn(before, least, names)
+        conversation, decision = yield from self.turn(before, least, names, topic)
         while 0 < len(decision.calls) < MAX_CALLS and self.settings.budget.before_turn(self.usage) is None:
             left = left_out(goal, part, decision.calls, decision.evidence) if len(goal) <= _LONGEST_GOAL else []
             if not left:
                 break
-            longer, more = yield from self.turn(before, len(decision.calls) + 1, names)
+            longer, more = yield from self.turn(before, len(decision.calls) + 1, names, topic)
             if not _takes_up(decision, more, left):
                 break
             conversation, decision = longer, more
         return conversation, decision
 
     def turn(
-        self, conversation: Conversation, least: int = 0, names: tuple[str, ...] | None = None
+        self, conversation: Conversation, least: int = 0, names: tuple[str, ...] | None = None, topic: str = ""
     ) -> Generator[Any, Any, tuple[Conversation, Decision]]:
         """The next turn of the model, and what comes of it under the rules; the conversation grows by the turn.
 
@@ -184,9 +136,11 @@ class Controller:
             conversation: what was said so far.
             least: calls that the turn has to have.
             names: of the tools that it may call; default: those that the conversation is about.
+            topic: what was said before the latest words, where they point there.
         """
         budget, usage = self.settings.budget, self.usage
         after_results = any(isinstance(entry, Showed) for entry in conversation)
+        said = next((entry.text for entry in reversed(conversation) if isinstance(entry, Said)), "")
         most = min(budget.turn_tokens, budget.tokens - usage.generated_tokens)
         usage.turns += 1
         if names is None:
@@ -203,21 +157,23 @@ class Controller:
                 name = "turn_tokens" if most == budget.turn_tokens else "tokens"
                 stop = replace(stop, text=f"{stop.text}; raise Budget({name}=...) to go on")
             return conversation, Decision(stop=stop, usage=usage)
-        return conversation, self._judged(written, after_results)
+        return conversation, self._judged(written, after_results, said, topic)
 
-    def _judged(self, written: Written, after_results: bool) -> Decision:
+    def _judged(self, written: Written, after_results: bool, said: str, topic: str) -> Decision:
         """What comes of a turn under the rules."""
         turn, settings = written.turn, self.settings
         assert turn is not None
-        confidence = None if written.confidence is None else min(written.confidence, written.probability)
         found = [self.grounded(call) if call.name in self.tools else Grounded(call) for call in turn.calls]
         distinct = _distinct(found).values()
         calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
         evidence = tuple(item.evidence for item in distinct)
-        if confidence is not None and calls:
-            # The model's opinion is of all calls together, and several are right less often than one.
-            confidence = confidence ** (1 / len(calls))
-        if after_results and not calls:
+        signals = self._signals(written, calls, said, topic)
+        confidence = None if written.confidence is None else min(written.confidence, written.probability)
+        if signals is not None:
+            confidence = min(signals.account, signals.probability ** (1 / len(calls)))
+            if settings.calibration is not None:
+                confidence = settings.calibration.confidence(signals)
+        elif after_results:
             confidence = None
         missing = tuple(dict.fromkeys(name for item in found for name in item.missing))
         beyond = tuple(dict.fromkeys(clause for item in found for clause in item.out_of_range))
@@ -238,7 +194,23 @@ class Controller:
             out_of_range=beyond,
             dropped=dropped,
             evidence=evidence,
+            signals=signals,
         )
+
+    def _signals(self, written: Written, calls: Sequence[ToolCall], said: str, topic: str) -> Signals | None:
+        """What is known of calls; None where there are none, or the model has no opinion."""
+        if written.confidence is None or not calls:
+            return None
+        scores = dict(self.ranked(said, topic))
+        relevance = min(scores.get(call.name, 0.0) for call in calls)
+        # The model's opinion is of all calls together, and several are right less often than one.
+        return Signals(written.confidence ** (1 / len(calls)), written.probability, written.mass, relevance)
+
+    def ranked(self, text: str, topic: str = "") -> list[tuple[str, float]]:
+        """Names of the tools and how much they have to do with a text, the nearest first; see `relevance.ranked`."""
+        if (text, topic) not in self._rankings:
+            self._rankings[text, topic] = ranked(text, self.near(text), topic, retrieved(self.tools, text))
+        return self._rankings[text, topic]
 
     def grounded(self, call: ToolCall) -> Grounded:
         """A call under the run's policy."""
@@ -277,7 +249,7 @@ class Controller:
                 yield from self._execute(wave)
                 yield stop
                 return None
-            refused = yield from self._permitted(call, evidence, decision.condition)
+            refused = yield from self._permitted(call, evidence, decision)
             if refused is not None:
                 found[key] = refused
                 continue
@@ -317,15 +289,18 @@ class Controller:
         self._done |= found
         return found
 
-    def _permitted(self, call: ToolCall, evidence: Mapping[str, Any], condition: str) -> Generator[Any, Any, ToolResult | None]:
+    def _permitted(
+        self, call: ToolCall, evidence: Mapping[str, Any], decision: Decision
+    ) -> Generator[Any, Any, ToolResult | None]:
         """None where a call may be made; what the model is told where it may not."""
         if call.name not in self.tools or self.settings.dry_run:
             return None
         if call.key() in self._denied:
             return ToolResult(call, False, error="not allowed, as before")
         verdict, reasons = self.settings.permissions.judge(self.tools[call.name], call, evidence, self.said)
-        if condition and verdict != "deny" and self._changes_things(call):
-            verdict, reasons = "ask", (*reasons, f"it was wanted only {condition!r}, which nobody has judged")
+        if verdict != "deny" and self._changes_things(call):
+            doubts = self._doubts(decision)
+            verdict, reasons = "ask" if doubts else verdict, (*reasons, *doubts)
         if verdict == "allow":
             return None
         granted, by = False, "policy"
@@ -337,6 +312,15 @@ class Controller:
             return None
         self._denied[call.key()] = call
         return ToolResult(call, False, error=f"not allowed: {'; '.join(reasons)}")
+
+    def _doubts(self, decision: Decision) -> tuple[str, ...]:
+        """Why calls that change something are not made without asking."""
+        found = []
+        if decision.condition:
+            found.append(f"it was wanted only {decision.condition!r}, which nobody has judged")
+        if decision.confidence is not None and decision.confidence < self.settings.act_confidence:
+            found.append(f"confidence {decision.confidence:.2g} is below {self.settings.act_confidence:.2g}")
+        return tuple(found)
 
     def _changes_things(self, call: ToolCall) -> bool:
         return call.name in self.tools and self.tools[call.name].permission != "read"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..tools import ToolCall
+from .confidence import Signals
 from .steps import RunUsage, Source, Stop
 
 
@@ -23,8 +24,9 @@ class Decision:
         condition: the user's words under which the calls are to be made ("if it is still open"); nobody has judged them.
         text: what it answers instead of calling (after results only).
         reasoning: what it wrote before, for people to read.
-        confidence: probability, by the model's own account, that each of the calls is right; None where unknown. Of n calls
-            that it gives c together, this is c ** (1 / n).
+        confidence: probability that each of the calls is right, calibrated where the model comes with a calibration, or else by
+            its own account; None where unknown. Of n calls that it gives c together, the account is c ** (1 / n).
+        signals: what that rests on.
         stop: the turn did not get to its end, and why; there are no calls then.
         usage: what it cost.
     """
@@ -41,3 +43,4 @@ class Decision:
     dropped: tuple[tuple[str, ...], ...] = ()
     evidence: tuple[dict[str, Source], ...] = ()
     condition: str = ""
+    signals: Signals | None = None

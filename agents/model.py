@@ -43,8 +43,9 @@ class AgentModel(Protocol):
         one_at_a_time: whether it is good at one call and not at several steps; may be missing, which is no. An agent plans for
             such a model.
 
-    A model may also have a `source`, a JSON object for the log that says where its weights came from ("preset", "backend") and
-    has a "fingerprint" of them: a run goes on with the same weights only.
+    A model may also have a `calibration`, a JSON object with the fields of a `Calibration` (`confidence.py`), and a `source`,
+    one for the log that says where its weights came from ("preset", "backend") and has a "fingerprint": a run goes on with
+    the same weights only.
     """
 
     name: str

@@ -22,7 +22,7 @@ from .filling import MOMENT, Filling
 from .grounding import Grounded, ground, traced
 from .lookups import choices, is_about, is_key, is_text, singular, subjects, suppliers, told
 from .passages import IN_A_WORD
-from .relevance import ranked, retrieved
+from .relevance import ranked
 from .requests import Ask, Conversation, Events, Said, Showed
 from .steps import Answer, Part, Plan, Question, Refusal, Step, Stop
 from .wording import squashed
@@ -30,13 +30,13 @@ from .wording import squashed
 if TYPE_CHECKING:
     from .controller import Controller
 
-OFFERED, NEAR = 4, 0.7
+OFFERED, NEAR = 4, 0.9
 """How many tools the model is shown for a part, and how near to the best they must be."""
 WEAK = 0.5
 """Relevance below which words tell nothing, as in another language: the model is shown what it would be without a plan."""
 STRONG = 1.5
 """Relevance from which a part is about a tool: it is called, though the model would rather not."""
-DOUBT = 0.02
+DOUBT = 0.05
 """Confidence below which even such a call is not made."""
 TEXTS = frozenset(("text", "message", "content", "body", "description", "note", "comment"))
 """Parameters for what somebody is to read; the user's words may name it instead of saying it ("the current price")."""
@@ -74,7 +74,6 @@ class Planner:
         self._filling = Filling(goal, controller.said, controller.settings.now())
         self._topic = ""  # what earlier parts were about
         self._seen: list[ToolResult] = []  # results, the earliest first
-        self._rankings: dict[tuple[Clause, str], list[tuple[str, float]]] = {}
 
     def events(self, before: Conversation) -> Events:
         """The run, one part after the other.
@@ -114,11 +113,7 @@ class Planner:
         )
 
     def _ranked(self, part: Clause) -> list[tuple[str, float]]:
-        topic = self._topic if part.refers else ""
-        if (part, topic) not in self._rankings:
-            near = retrieved(self._tools, part.text)
-            self._rankings[part, topic] = ranked(part.text, self._run.near(part.text), topic, near)
-        return self._rankings[part, topic]
+        return self._run.ranked(part.text, self._topic if part.refers else "")
 
     def _offered(self, part: Clause) -> tuple[str, ...] | None:
         """Names of the tools that the model is shown for a part; None where its words do not tell."""
@@ -137,7 +132,9 @@ class Planner:
         if stop is not None:
             return before, stop
         strong = self._ranked(part)[0][1] >= STRONG
-        conversation, decision = yield from run.decide(before, self._goal, (part.start, part.end), names, int(strong))
+        conversation, decision = yield from run.decide(
+            before, self._goal, (part.start, part.end), names, int(strong), self._topic if part.refers else ""
+        )
         if decision.stop is not None:
             return conversation, decision.stop
         calls = decision.calls or decision.withheld

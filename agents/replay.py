@@ -9,12 +9,13 @@ from typing import Any
 
 from ..tools import Tool, Toolset
 from ..tools.errors import ToolError
-from .controller import Controller, Settings
+from .controller import Controller
 from .earlier import trace_from_json
 from .errors import AgentError, LogEnds, LogError
 from .log import LoggedRun, RunRecord, read_runs
 from .requests import Events, Execute, Request
 from .session import Answered, Session
+from .settings import Settings
 from .steps import Run, Step
 
 _MARKS = ("permission", "idempotent", "sensitive", "trusted", "policies")

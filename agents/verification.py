@@ -8,12 +8,12 @@ from typing import Any
 
 from ..tools import Tool, ToolCall, Toolset
 from .arithmetic import PREFIX, derives
-from .controller import Settings
 from .earlier import hear
 from .evidence import SEPARATOR, Evidence, flag_at, is_count, listed, spoken
 from .moments import pieces
 from .passages import IN_A_WORD, SPELLING, Passage, key
 from .quantities import ARTICLE
+from .settings import Settings
 from .steps import Call, Goal, Observation, Question, Run, Source
 from .subschemas import Leaf, leaves
 from .wording import squashed

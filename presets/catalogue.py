@@ -77,6 +77,7 @@ class Preset:
         file: the one file it consists of; None for a whole repository, which is checked against the hub's listing.
         sources: where it may lie, in the order in which they are tried.
         facts: the documents that all this was taken from.
+        calibration: how an agent judges whether its calls are wanted (`ferrule eval calibration`); None: not fitted.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Preset:
     file: File | None
     sources: tuple[PackageSource | HubSource, ...]
     facts: tuple[str, ...]
+    calibration: dict[str, float] | None = None
 
     @property
     def size(self) -> int | None:

@@ -8,12 +8,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...agents import Budget
-from ...agents.agent import MIN_CONFIDENCE
 from ..evaluation import ALL_CATEGORIES, GROUPS, LEFT_OUT, EvaluationError, Report, Result, evaluate, read_baseline
 from ..evaluation.agentdojo import ATTACK, SUITES, Outcome, evaluate_agentdojo
 from ..evaluation.grounding import CATEGORIES as GROUNDED
 from ..evaluation.grounding import evaluate_grounding
 from ..loading import from_preset, weights_sha256
+from .calibration import calibration
 from .console import err, fail, one_line_errors, out, print_json
 from .multistep import multistep
 from .options import MinConfidence, given, report_files, whole_number
@@ -22,6 +22,7 @@ from .retrieval import retrieval
 app = typer.Typer(help="Accuracy on public benchmarks, with their own checkers.", invoke_without_command=True)
 app.command()(multistep)
 app.command()(retrieval)
+app.command()(calibration)
 
 _WHICH = f"Of {', '.join(ALL_CATEGORIES)}, or of the groups {', '.join(GROUPS)}; several with commas."
 
@@ -68,7 +69,7 @@ def bfcl(
     reasoning_tokens: Annotated[
         int, typer.Option(parser=whole_number, metavar="N", help="Most tokens before the calls.")
     ] = Budget.reasoning_tokens,
-    min_confidence: MinConfidence = MIN_CONFIDENCE,
+    min_confidence: MinConfidence = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
 ) -> None:
     """The Berkeley Function Calling Leaderboard: does the agent make the right calls, in one turn and in conversations?"""

@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ...agents import Call, Goal, Observation, Question, Refusal, Run, Step
-from ...agents.controller import Settings
 from ...agents.explanation import Explained, explain
+from ...agents.settings import Settings
 from ...agents.verification import audit
 from ...tools import ToolResult, Toolset
 from .console import printable

@@ -129,7 +129,7 @@ def resume(
             agent = Agent(
                 _model(logged, preset, backend),
                 found,
-                **vars(settings),
+                **{**vars(settings), "calibration": settings.calibration or False},
                 approve=(lambda request: True) if yes else approve if asking else None,
                 ask=ask if asking else None,
             )

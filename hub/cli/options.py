@@ -87,11 +87,19 @@ def grounding(text: str) -> str:
 
 
 MinConfidence = Annotated[
-    float,
+    float | None,
     typer.Option(
         parser=number(0, 1),
         metavar="X",
-        help="Withhold calls that are less likely to be right than this, 0 to 1, by the model's own account.",
+        help="Withhold calls that are less likely to be right than this, 0 to 1. Default: the preset's, or 0.1.",
+    ),
+]
+ActConfidence = Annotated[
+    float | None,
+    typer.Option(
+        parser=number(0, 1),
+        metavar="X",
+        help="Ask about calls that change something and are less likely to be right than this. Default: the preset's.",
     ),
 ]
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from ...agents import Agent, Budget, Run
-from ...agents.agent import MIN_CONFIDENCE
 from ...agents.dates import clock_of
 from ...tools import load_tools
 from ..loading import from_preset
@@ -18,6 +17,7 @@ from .asking import approve, ask, can_ask
 from .console import err, fail, one_line_errors, stdout_to_stderr
 from .options import (
     GROUNDING,
+    ActConfidence,
     AllowPrivate,
     Explain,
     MinConfidence,
@@ -65,7 +65,8 @@ def run(
     max_seconds: Annotated[
         float, typer.Option(parser=number(0.1), metavar="X", help="Wall clock for the whole run.")
     ] = Budget.seconds,
-    min_confidence: MinConfidence = MIN_CONFIDENCE,
+    min_confidence: MinConfidence = None,
+    act_confidence: ActConfidence = None,
     evidence: Annotated[
         str,
         typer.Option(
@@ -122,6 +123,7 @@ def run(
                 "instructions": instructions,
                 "budget": budget,
                 "min_confidence": min_confidence,
+                "act_confidence": act_confidence,
                 "grounding": GROUNDING[evidence],
                 "clock": clock,
             }

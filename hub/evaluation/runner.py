@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ...agents import Agent, Budget, ContextError, Decision, Permissions, SchemaError
-from ...agents.agent import MIN_CONFIDENCE
 from ...agents.model import AgentModel
 from ...tools import Tool, ToolCall
 from .bfcl import (
@@ -50,7 +49,7 @@ def evaluate(
     output: str | os.PathLike[str] | None = None,
     baseline: Mapping[str, Sequence[ToolCall]] | None = None,
     budget: Budget | None = None,
-    min_confidence: float = MIN_CONFIDENCE,
+    min_confidence: float | None = None,
     plain: bool = False,
 ) -> Report:
     """Accuracy on BFCL: does the agent decide on the right calls? Only the simulated tools of conversations are executed.
@@ -117,13 +116,13 @@ def evaluate(
     return Report(BENCHMARK, subject.preset, results, rated)
 
 
-def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float) -> str:
+def _title(name: str, model: AgentModel, budget: Budget, min_confidence: float | None) -> str:
     """The name with everything that is not as usual: results under one name must be comparable."""
     backend, usual = getattr(model, "backend", "numpy"), Budget()
     unusual = {field: value for field, value in vars(budget).items() if value != getattr(usual, field)}
     if backend != "numpy":
         unusual["backend"] = backend
-    if min_confidence != MIN_CONFIDENCE:
+    if min_confidence is not None:
         unusual["min_confidence"] = min_confidence
     return " ".join([name, *(f"{field}={value}" for field, value in unusual.items())])
 

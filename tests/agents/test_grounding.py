@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 from ferrule.agents import Agent, ScriptedModel, Source, UsageError, grounding
-from ferrule.agents.controller import Settings
 from ferrule.agents.evidence import Evidence
+from ferrule.agents.settings import Settings
 from ferrule.tools import Tool, ToolCall, tool
 
 BOOK = Tool(
