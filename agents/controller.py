@@ -261,8 +261,8 @@ class Controller:
             if alone:
                 found |= yield from self._execute(wave)
                 wave = {}
-                # what earlier turns read may read differently now
-                self._done = {k: r for k, r in self._done.items() if k in found or self._changes_things(r.call)}
+                # what was read before may read differently now
+                self._done = {k: r for k, r in self._done.items() if self._changes_things(r.call)}
                 if not (found[key].ok or found[key].retry or found[key].unknown):
                     self._broken.add(call.name)
         found |= yield from self._execute(wave)

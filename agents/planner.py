@@ -3,8 +3,8 @@
 The goal is cut into clauses (`clauses`), and the model gets one at a time with the few tools it may be about (`relevance`).
 What a call needs and nobody said is looked up with tools that only read (`lookups`), what was copied badly is put right
 (`filling`), and what is then still missing is asked for. A part that points at the one before ("book it") goes on with its
-conversation. A call that failed for the sake of a value is made again with that value looked up; one that only read, with
-another tool.
+conversation; parts that only read and point at nothing go side by side. A call that failed for the sake of a value is made
+again with that value looked up; one that only read, with another tool.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .lookups import choices, is_about, is_key, is_text, singular, subjects, sup
 from .passages import IN_A_WORD
 from .relevance import ranked
 from .requests import Ask, Conversation, Events, Said, Showed
+from .side_by_side import side_by_side
 from .steps import Answer, Part, Plan, Question, Refusal, Step, Stop
 from .wording import squashed
 
@@ -88,18 +89,38 @@ class Planner:
             yield Plan(tuple(Part(part.text, (part.start, part.end)) for part in parts))
         thread = before
         ends: list[Step] = []
-        for part in parts:
-            kept = thread if part.refers else before
+        for group in self._groups(parts):
+            kept = thread if group[0].refers else before
+            work = [self._part((*(before if at else kept), Said(part.text)), part) for at, part in enumerate(group)]
             try:
-                thread, end = yield from self._part((*kept, Said(part.text)), part, self._offered(part))
+                found = yield from side_by_side(work)
             except _OverError:
                 return
-            if isinstance(end, Stop | Question):
-                yield end
-                return
-            ends.append(end)
-            self._topic = f"{self._topic} {part.text}"
+            thread = found[-1][0]
+            for _, end in found:
+                if isinstance(end, Stop | Question):
+                    yield end
+                    return
+                ends.append(end)
+            self._topic = " ".join([self._topic, *(part.text for part in group)])
         yield self._together(ends)
+
+    def _groups(self, parts: Sequence[Clause]) -> list[list[Clause]]:
+        """The parts in order, those together that come one behind the other, only read and point at nothing before them."""
+        groups: list[list[Clause]] = []
+        reading = False
+        for part in parts:
+            reads = not part.refers and self._only_reads(part)
+            if reads and reading:
+                groups[-1].append(part)
+            else:
+                groups.append([part])
+            reading = reads
+        return groups
+
+    def _only_reads(self, part: Clause) -> bool:
+        names = self._offered(part)
+        return names is not None and all(self._tools[name].permission == "read" for name in names)
 
     def _together(self, ends: list[Step]) -> Step:
         """How the run ends, from how its parts did."""
@@ -125,9 +146,13 @@ class Planner:
 
     # -- one part -----------------------------------------------------------------------------------------------------
 
-    def _part(self, before: Conversation, part: Clause, names: tuple[str, ...] | None, last_try: bool = False) -> Ended:
-        """Carry out one part: the conversation behind it, and the step it ends with."""
-        run = self._run
+    def _part(self, before: Conversation, part: Clause, others: tuple[str, ...] | None = None, last_try: bool = False) -> Ended:
+        """Carry out one part: the conversation behind it, and the step it ends with.
+
+        Args:
+            others: tools to offer in place of those that it is about.
+        """
+        run, names = self._run, others or self._offered(part)
         stop = run.settings.budget.before_turn(run.usage)
         if stop is not None:
             return before, stop
@@ -160,10 +185,10 @@ class Planner:
         condition = _CONDITION.search(part.text)
         decision = replace(decision, condition="" if condition is None else condition[0].strip())
         results = yield from self._made(_decided(decision, filled), part)
-        others = () if last_try else self._instead(results, names or ())
-        if others:
-            after, end = yield from self._part(before, part, others, True)
-            if isinstance(end, Answer) and self._seen and self._seen[-1].call.name in others:
+        instead = () if last_try else self._instead(results, names or ())
+        if instead:
+            after, end = yield from self._part(before, part, instead, True)
+            if isinstance(end, Answer) and self._seen and self._seen[-1].call.name in instead:
                 return after, end
         conversation = (*conversation, Showed(results))
         stop = run.settings.budget.before_turn(run.usage)

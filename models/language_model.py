@@ -96,7 +96,7 @@ class LanguageModel:
         Raises:
             ValueError: these are no ids of the model.
         """
-        return self.loop.stream(self._checked(ids, (1,)).tolist() if len(ids) else [], **options)
+        return self.loop.stream([] if isinstance(ids, list) and not ids else self._checked(ids, (1,)).tolist(), **options)
 
     def stream(
         self,
@@ -174,7 +174,7 @@ class LanguageModel:
             raise OptionError(f"max_tokens must be a whole number from 1 on, received {max_tokens!r}")
         if unknown := [name for name in sampling if name not in _SAMPLING]:
             known = ", ".join(("max_tokens", "temperature", "constraint", *_SAMPLING))
-            raise TypeError(f"there is no option {unknown[0]!r}; there are {known}")
+            raise TypeError(f"there is no option {unknown[0]!r} of generate and stream; there are {known}")
         sampler = make_sampler(temperature, **sampling)
         return self.loop.stream(self._ids(prompt), max_tokens, constraint, sampler)
 
@@ -185,7 +185,9 @@ class LanguageModel:
             ids = np.asarray(token_ids)
         except ValueError:  # rows of different lengths
             raise ValueError(f"{wanted}, received {token_ids!r:.80}") from None
-        if ids.dtype.kind not in "iu":
+        rows = token_ids if isinstance(token_ids, list | tuple) else ()
+        among = any(isinstance(i, bool) for row in rows for i in (row if isinstance(row, list | tuple) else (row,)))
+        if ids.dtype.kind not in "iu" or among:
             raise ValueError(f"{wanted}, received {token_ids!r:.80}")
         if ids.ndim not in dimensions or ids.size == 0:
             raise ValueError(f"{wanted}, received shape {ids.shape}")

@@ -811,3 +811,25 @@ def test_arguments_of_an_agent(options, message):
 def test_unwritable_log():
     with pytest.raises(LogError, match="cannot write the log"):
         Agent(scripted(), TOOLS, log="/proc/none/log")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_was_read_before_a_change_is_read_again_behind_it(together):
+    state = ["off"]
+
+    @tool
+    def look() -> str:
+        """The state of the lamp."""
+        return state[0]
+
+    @tool(permission="write")
+    def switch(to: str) -> str:
+        """Switch the lamp."""
+        state[0] = to
+        return to
+
+    see, turn = ToolCall("look", {}), ToolCall("switch", {"to": "on"})
+    first = [[see, turn]] if together else [[see], [turn]]
+    model = ScriptedModel.from_calls([*first, [see], "It is on."])
+    run = Agent(model, [look, switch]).run("look at the lamp, switch it on, look again")
+    assert [result.value for result in run.observations if result.call.name == "look"] == ["off", "on"]

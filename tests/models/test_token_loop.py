@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ferrule.core.backends.numpy import REFERENCE
 from ferrule.models import ConstraintError, ContextLengthError, Grammars, RandomSampler
-from ferrule.models.errors import ModelError
+from ferrule.models.errors import ModelError, WeightsError
+from ferrule.models.token_loop import _finite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -351,3 +352,12 @@ def test_a_long_text_meets_the_vocabulary_once(small_model, short_chunks, monkey
     found = model.loop.read(TEXT)
     assert asked == [(1, 48)], "six chunks, one row"
     np.testing.assert_allclose(found.logits, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_no_numbers(bad):
+    fine = np.linspace(-3, 3, 40, dtype=np.float32)
+    assert _finite(fine) is fine
+    for at in (0, 17, 39):
+        with pytest.raises(WeightsError, match="gives NaN or infinite logits"):
+            _finite(np.where(np.arange(40) == at, np.float32(bad), fine))
