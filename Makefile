@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 GOAL ?= set a pasta timer for 9 minutes and tell me the weather in Oslo
 
-.PHONY: demo test test-all test-families bench bench-loading bench-overhead parity eval eval-multistep eval-agentdojo clean
+.PHONY: demo test test-all test-families bench bench-loading bench-overhead parity eval eval-calibration eval-multistep eval-agentdojo clean
 
 demo: .venv/demo.installed  ## the agent on a real goal, with the example tools
 	$(BIN)/ferrule run "$(GOAL)" --tools examples/tools.py
@@ -34,6 +34,9 @@ bench: .venv/test.installed  ## our backends beside the native engine, on an oth
 
 eval: .venv/test.installed  ## the native engine's 278 BFCL cases
 	$(BIN)/ferrule eval bfcl --baseline benchmarks/data/needle_engine_bfcl.json
+
+eval-calibration: .venv/test.installed  ## fits the confidence of Needle's calls on other cases of BFCL; six minutes
+	$(BIN)/ferrule eval calibration --without benchmarks/data/needle_engine_bfcl.json
 
 eval-multistep: .venv/test.installed  ## chores of several steps, the held-out half, beside the plain loop
 	$(BIN)/ferrule eval multistep --split held-out --plain

@@ -207,7 +207,7 @@ def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike
         temporary.chmod(0o755)
         os.replace(temporary, target)
     except (OSError, ModelError) as error:
-        raise PresetError(f"{target} cannot be written: {error}") from None
+        raise PresetError(f"{target} cannot be written: {getattr(error, 'strerror', None) or error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

@@ -40,9 +40,8 @@ def from_preset(
             KerasHub wrote (`config.json`, `model.weights.h5`, `assets`), which need h5py. A name of the catalogue goes before
             a path; ``./name`` is a path.
         backend: "numpy", "jax", "torch" or "tensorflow"; imported now, not before.
-        dtype: what a Hugging Face folder's model computes in: "float32", "bfloat16" or, not on NumPy, "float16". NumPy keeps
-            matrices and embeddings in bfloat16, which halves their memory and what is read for each token, and computes in
-            float32.
+        dtype: what a Hugging Face folder's model computes in: "float32", "bfloat16" or "float16". NumPy keeps matrices and
+            embeddings in bfloat16, which halves their memory and what is read for each token, and computes in float32.
         dialect: how it is prompted for tools and writes calls (see `ferrule.agents.dialects`); default: that of the
             catalogue, or of its family.
         depth: Needle only: run the ladder sub-network of that many layers (2 … 20), faster and less able.

@@ -130,7 +130,7 @@ class LanguageModel:
 
         Raises:
             OptionError: an option has a value that it cannot have.
-            TypeError: there is no such option.
+            TypeError: the prompt is no text, or there is no such option.
             ContextLengthError: the prompt does not fit.
             WeightsError: the model gives no finite logits.
         """
@@ -172,6 +172,8 @@ class LanguageModel:
     def _start(self, prompt: str, max_tokens: int, temperature: float, constraint, sampling: dict[str, Any]) -> Stream:
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, Integral) or max_tokens < 1:
             raise OptionError(f"max_tokens must be a whole number from 1 on, received {max_tokens!r}")
+        if not isinstance(prompt, str):
+            raise TypeError(f"a prompt is a text, received {prompt!r:.80}")
         if unknown := [name for name in sampling if name not in _SAMPLING]:
             known = ", ".join(("max_tokens", "temperature", "constraint", *_SAMPLING))
             raise TypeError(f"there is no option {unknown[0]!r} of generate and stream; there are {known}")

@@ -54,6 +54,12 @@ def test_a_prompt_of_no_ids(model, ids):
         model.stream_tokens(ids, max_tokens=2)
 
 
+@pytest.mark.parametrize("prompt", [5, None, ["a"], b"a"])
+def test_a_prompt_that_is_no_text(model, prompt):
+    with pytest.raises(TypeError, match=r"^a prompt is a text, received "):
+        model.generate(prompt)
+
+
 def test_an_option_that_is_not_there(model):
     for call in (model.generate, lambda *args, **options: next(model.stream(*args, **options))):
         with pytest.raises(
