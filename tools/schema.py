@@ -85,7 +85,7 @@ def check(schema: Schema, name: str) -> None:
 
     Raises:
         ToolDefinitionError: If it is not JSON, not valid JSON Schema 2020-12, not an object schema, or has a `$ref`
-            that does not lead anywhere inside it (nothing is ever fetched).
+            that does not lead anywhere inside it (nothing is ever fetched), or leads back to itself without an end.
     """
     try:
         json.dumps(schema, allow_nan=False).encode("utf-8")
@@ -107,6 +107,7 @@ def check(schema: Schema, name: str) -> None:
     except RecursionError:
         raise ToolDefinitionError(f"tool {name!r}: the schema is nested too deeply") from None
     _check_references(schema, name)
+    _check_ends(schema, name)
 
 
 def _check_references(schema: Schema, name: str) -> None:
@@ -126,6 +127,43 @@ def _check_references(schema: Schema, name: str) -> None:
                     f"tool {name!r}: $ref {reference!r} leads nowhere in the schema (put the definition under $defs)"
                 ) from None
             reference = target.get("$ref") if isinstance(target, dict) else None
+
+
+def _check_ends(schema: Schema, name: str) -> None:
+    """Refuses a schema that leads back to itself without going deeper into the value, so that no check of it ends."""
+    if not any("$ref" in node for node in _subschemas(schema)):
+        return
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    pending: list[Schema] = [schema]
+    checked: set[int] = set()
+    while pending:
+        node = pending.pop()
+        map_subschemas(node, pending.append)
+        # Depth first along what is said of the same value; a node is closed once all that it leads to is.
+        path: list[tuple[Schema, list[Schema]]] = [(node, _of_same_value(node, resolver))]
+        open_nodes = {id(node)}
+        while path and id(node) not in checked:
+            current, left = path[-1]
+            if not left:
+                path.pop()
+                open_nodes.discard(id(current))
+                checked.add(id(current))
+                continue
+            following = left.pop()
+            if id(following) in open_nodes:
+                raise ToolDefinitionError(f"tool {name!r}: the schema leads back to itself without an end ($ref, allOf …)")
+            if id(following) not in checked:
+                open_nodes.add(id(following))
+                path.append((following, _of_same_value(following, resolver)))
+
+
+def _of_same_value(schema: Schema, resolver: Any) -> list[Schema]:
+    """The schemas that a value is checked against whenever it is checked against this one."""
+    found = [schema[keyword] for keyword in ("not", "if", "then", "else") if keyword in schema]
+    found += [item for keyword in ("allOf", "anyOf", "oneOf") for item in schema.get(keyword, ())]
+    if isinstance(schema.get("$ref"), str):
+        found.append(resolver.lookup(schema["$ref"]).contents)
+    return [item for item in found if isinstance(item, dict)]
 
 
 def _subschemas(schema: Schema) -> Iterator[Schema]:

@@ -2,7 +2,7 @@
 
 import pytest
 from ferrule.tools import Tool, ToolDefinitionError
-from ferrule.tools.schema import normalise, validator, violations, with_defaults
+from ferrule.tools.schema import check, normalise, validator, violations, with_defaults
 
 
 def make(parameters):
@@ -127,3 +127,23 @@ def test_defaults_behind_references():
 def test_an_unknown_type_is_answered_with_the_types_there_are():
     with pytest.raises(ToolDefinitionError, match=r"/properties/x/type is 'strng', which is no type; .* string, integer"):
         make({"type": "object", "properties": {"x": {"type": "strng"}}})
+
+
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        {"x": {"allOf": [{"$ref": "#/$defs/x"}, {"type": "string"}]}},
+        {"x": {"anyOf": [{"$ref": "#/$defs/y"}]}, "y": {"oneOf": [{"$ref": "#/$defs/x"}]}},
+        {"x": {"not": {"if": True, "then": {"$ref": "#/$defs/x"}}}},
+    ],
+)
+def test_schemas_whose_check_would_never_end(definitions):
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": definitions}
+    with pytest.raises(ToolDefinitionError, match="tool 'f': the schema leads back to itself without an end") as caught:
+        check(schema, "f")
+    assert "\n" not in str(caught.value)
+
+
+def test_schemas_that_go_deeper_with_every_round_end():
+    tree = {"type": "object", "properties": {"inside": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}
+    check({"type": "object", "properties": {"a": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}}, "f")
