@@ -18,6 +18,8 @@ from .errors import UsageError
 
 MIN_CONFIDENCE = 0.1
 """Where nothing is calibrated: what a call needs to be made, by the model's own account."""
+UNTOLD = 2.0
+"""Relevance of a call for words that may be of another language than the tools, so that they tell nothing."""
 _SUREST = 6.0  # most that an account counts, as log odds
 _UNLIKELIEST = 5.0  # most that a token, or what the grammar took away, counts, as negative log probability
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .answers import cited
-from .confidence import Signals
+from .confidence import UNTOLD, Signals
 from .coverage import covers, left_out
 from .decision import Decision
 from .earlier import conversation_of, hear
@@ -19,7 +19,7 @@ from .evidence import Evidence
 from .grammar import MAX_CALLS
 from .grounding import Grounded, ground, traced
 from .planner import Planner
-from .relevance import nearest, ranked, retrieved
+from .relevance import is_english, nearest, ranked, retrieved
 from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
 from .retrieval_shortlist import Shortlist
 from .settings import Settings
@@ -203,6 +203,8 @@ class Controller:
             return None
         scores = dict(self.ranked(said, topic))
         relevance = min(scores.get(call.name, 0.0) for call in calls)
+        if relevance < UNTOLD and not is_english(said):
+            relevance = UNTOLD
         # The model's opinion is of all calls together, and several are right less often than one.
         return Signals(written.confidence ** (1 / len(calls)), written.probability, written.mass, relevance)
 

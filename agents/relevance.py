@@ -35,6 +35,12 @@ smallest minimum min lowest | last end tail | take withdraw remove
 """
 ALIKE = [frozenset(map(stem, group.split())) for line in _SAME.strip().splitlines() for group in line.split("|")]
 """Groups of words that are used for the same thing."""
+_ENGLISH_WORDS = """
+any are can did does find from how i'm it's many much my need please show tell that the there this want was what what's when
+where which who who's with you
+"""
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())  # words that are none in the languages near it
+_ENGLISH_WORD = re.compile(r"[a-z][a-z']*")
 _POLITE = re.compile(r"^(?:(?:please|can you|could you|i need to|i want to|i'd like to|also|then|now|and|just)\s+)+")
 _CONDITION = re.compile(r"^(?:if|unless|when|as long as)\b[^,]{1,200},\s*(?:then\s+)?")
 _ASKS = re.compile(r"(?:and\s+)?(?:what|which|who|how|when|where|is|are|do|does|did|tell|show|check)\b")
@@ -61,6 +67,11 @@ def meant(text: str) -> dict[str, float]:
             if word in group:
                 found |= {other: _OTHER_WORD for other in group if other not in found}
     return found
+
+
+def is_english(text: str) -> bool:
+    """Whether a text is surely English, so that it tells something if no tool has its words."""
+    return not _ENGLISH.isdisjoint(_ENGLISH_WORD.findall(text.lower().replace("’", "'")))
 
 
 def ranked(

@@ -153,3 +153,9 @@ def test_a_run_is_replayed_with_its_calibration(lamp, tmp_path):
     assert lamp[0].done == []
     assert Settings.from_json(json.loads(json.dumps(Settings(calibration=FITTED).to_json()))).calibration == FITTED
     assert read_log(path)
+
+
+@pytest.mark.parametrize(("goal", "called"), [("mach bitte Licht", True), ("who won the cup in 1996?", False)])
+def test_words_of_another_language_tell_nothing_against_a_tool(lamp, goal, called):
+    _, found = run(lamp, TURN, goal, 0.6, Calibration(0.9, 0.2, 0.1, 2.0, -1.7, 0.5, 0.5), grounding=False)
+    assert found.calls == ([TURN] if called else [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ferrule.agents.relevance import meant, nearest, ranked, stems
+from ferrule.agents.relevance import is_english, meant, nearest, ranked, stems
 from ferrule.tools import Tool, Toolset
 
 
@@ -68,3 +68,20 @@ def test_of_many_tools_the_near_ones():
     assert found[0].name == "play_music"
     assert len(found) <= 32
     assert len(nearest(Toolset(FILES), "anything")) == len(FILES)
+
+
+@pytest.mark.parametrize(
+    ("text", "english"),
+    [
+        ("What is the weather?", True),
+        ("who’s there", True),
+        ("Wie ist das Wetter in Oslo?", False),
+        ("Quel temps fait-il à Oslo ?", False),
+        ("¿Qué tiempo hace en Oslo?", False),
+        ("Hvordan er været i Oslo?", False),
+        ("東京の天気は?", False),
+        ("", False),
+    ],
+)
+def test_english(text, english):
+    assert is_english(text) == english
