@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...agents.confidence import MIN_CONFIDENCE, Calibration
 from ..evaluation.baseline import read_baseline
 from ..evaluation.calibration import evaluate_calibration
 from ..loading import from_preset
-from .console import err, one_line_errors, out, print_json
+from .console import one_line_errors, out, print_json, progress_bar
 from .options import given, whole_number
 
 
@@ -33,12 +32,10 @@ def calibration(
         model = from_preset(preset, backend)
         fitted = getattr(model, "calibration", None)
         usual = Calibration(1, 0, 0, 0, 0, MIN_CONFIDENCE, MIN_CONFIDENCE) if fitted is None else Calibration.from_json(fitted)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("calibration", total=None)
+        with progress_bar("calibration") as advance:
 
             def show(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
+                advance(completed=done, total=total)
 
             report = evaluate_calibration(model, usual, without=kept, limit=limit, on_case=show)
     if as_json:

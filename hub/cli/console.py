@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ...agents import AgentError
@@ -30,6 +32,14 @@ def print_json(value: Any) -> None:
     """One JSON document on standard output; ASCII only, so that it survives any terminal and pipe."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error, where that is a terminal; it is moved as in `rich.progress.Progress.update`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        yield functools.partial(progress.update, progress.add_task(title, total=None))
 
 
 def printable(text: str) -> str:

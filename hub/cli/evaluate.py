@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...agents import Budget
 from ..evaluation import ALL_CATEGORIES, GROUPS, LEFT_OUT, EvaluationError, Report, Result, evaluate, read_baseline
@@ -14,7 +13,7 @@ from ..evaluation.grounding import CATEGORIES as GROUNDED
 from ..evaluation.grounding import evaluate_grounding
 from ..loading import from_preset, weights_sha256
 from .calibration import calibration
-from .console import err, fail, one_line_errors, out, print_json
+from .console import fail, one_line_errors, out, print_json, progress_bar
 from .multistep import multistep
 from .options import MinConfidence, given, report_files, whole_number
 from .retrieval import retrieval
@@ -79,9 +78,7 @@ def bfcl(
         others = read_baseline(baseline) if baseline is not None else None
         names = [name for text in category or ["all"] for name in text.replace(",", " ").split()]
         model = from_preset(preset, backend)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("bfcl", total=None)
+        with progress_bar("bfcl") as advance:
             weights = weights_sha256(preset) if output is not None else ""
 
             def run(what: str, plain: bool) -> Report:
@@ -90,7 +87,7 @@ def bfcl(
                 def show(result: Result, total: int) -> None:
                     nonlocal right, done
                     done, right = done + 1, right + result.ok
-                    progress.update(task, completed=done, total=total, description=f"{what} {right / done:.1%} right")
+                    advance(completed=done, total=total, description=f"{what} {right / done:.1%} right")
 
                 return evaluate(
                     model,
@@ -174,12 +171,10 @@ def agentdojo(
     """
     with one_line_errors():
         model = from_preset(preset, backend) if preset is not None else None
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("agentdojo", total=None)
+        with progress_bar("agentdojo") as advance:
 
             def show(outcome: Outcome, total: int) -> None:
-                progress.update(task, advance=1, total=total, description=f"agentdojo {outcome.suite}")
+                advance(advance=1, total=total, description=f"agentdojo {outcome.suite}")
 
             report = evaluate_agentdojo(
                 model, suite or SUITES, limit, show, approvers=approver or ("nobody", "user"), attack=attack

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..evaluation.multistep import Outcome, evaluate_multistep
 from ..loading import from_preset
-from .console import err, one_line_errors, out, print_json
+from .console import one_line_errors, out, print_json, progress_bar
 from .options import given, report_files, whole_number
 
 
@@ -37,9 +36,7 @@ def multistep(
     """Chores in one message that need two to five calls, judged by what the world is like afterwards."""
     with one_line_errors():
         model = from_preset(preset, backend)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("multistep", total=None)
+        with progress_bar("multistep") as advance:
             reached = done = 0
 
             def show(outcome: Outcome, total: int) -> None:
@@ -47,7 +44,7 @@ def multistep(
                 if outcome.loop == "agent":
                     done, reached = done + 1, reached + outcome.ok
                 name = f"multistep {reached / done:.0%} reached" if done else "multistep"
-                progress.update(task, advance=1, total=total, description=name)
+                advance(advance=1, total=total, description=name)
 
             loops = ("agent", "plain") if plain else ("agent",)
             report = evaluate_multistep(model, split.replace("-", "_"), limit, loops, show)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...agents.retrieval_shortlist import SHOWN
 from ..evaluation.retrieval import CATEGORIES, LIVE_CATEGORIES, evaluate_retrieval
 from ..loading import from_preset
-from .console import err, one_line_errors, out, print_json
+from .console import one_line_errors, out, print_json, progress_bar
 from .options import given, whole_number
 
 _LIVE = ", ".join(LIVE_CATEGORIES)
@@ -32,12 +31,10 @@ def retrieval(
     """The functions of all cases of BFCL as one catalogue: does a request find its own among the first few?"""
     with one_line_errors():
         model = None if preset is None else from_preset(preset, backend)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task("retrieval", total=None)
+        with progress_bar("retrieval") as advance:
 
             def show(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
+                advance(completed=done, total=total)
 
             report = evaluate_retrieval(category or CATEGORIES, limit, most=most, model=model, on_case=show)
     if as_json:

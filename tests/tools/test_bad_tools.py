@@ -95,11 +95,22 @@ def circle(through):
 
 
 def test_references_in_a_circle_of_nothing():
-    with pytest.raises(ToolDefinitionError) as caught:
-        whole("f", circle({"$ref": "#/$defs/a"}))
-    assert "\n" not in str(caught.value)
-    result = execute(whole("f", circle({"allOf": [{"$ref": "#/$defs/a"}]}), lambda x: x), x=1)
-    assert result.error == "wrong arguments for f: arguments: nested too deeply to be checked"
+    for leads_back in ({"$ref": "#/$defs/a"}, {"allOf": [{"$ref": "#/$defs/a"}]}):
+        with pytest.raises(ToolDefinitionError) as caught:
+            whole("f", circle(leads_back))
+        assert "\n" not in str(caught.value)
+
+
+def test_values_that_the_checker_cannot_follow():
+    deeper = {"$ref": "#/$defs/node"}
+    for _ in range(20):
+        deeper = {"allOf": [deeper]}
+    definitions = {"node": {"type": "object", "properties": {"next": deeper}}}
+    made = whole("f", {"type": "object", "properties": {"x": {"$ref": "#/$defs/node"}}, "$defs": definitions}, lambda x: 1)
+    value: dict = {}
+    for _ in range(90):
+        value = {"next": value}
+    assert execute(made, x=value).error == "wrong arguments for f: arguments: nested too deeply to be checked"
 
 
 def test_a_schema_that_is_a_circle_in_memory():

@@ -2,8 +2,8 @@
 
 The worlds are the simulated classes of the package `bfcl-eval` (its requests are not used: goals, states and plans are ours)
 and an HTTP service on loopback with an OpenAPI document. Tasks come in two halves, `train` and `held_out`, that share neither
-tasks nor states; some classes and a third of the service's operations stand in the held-out half only. Nothing may be tuned
-on it.
+tasks nor states; some classes and a third of the service's operations that the held-out half offers stand in no other. Nothing
+may be tuned on it.
 """
 
 from .judge import Attempt, Verdict, judge

@@ -115,12 +115,30 @@ def moment(description: str) -> Schema:
     return {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "description": f"{description}, as HH:MM."}
 
 
+def amount(description: str) -> Schema:
+    return {"type": "number", "exclusiveMinimum": 0, "description": description}
+
+
+def flag(description: str) -> Schema:
+    return {"type": "boolean", "description": description}
+
+
+def choice(description: str, *values: str) -> Schema:
+    return {"type": "string", "enum": list(values), "description": f"{description}: {', '.join(values)}."}
+
+
 def record(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def records(name: str) -> Schema:
     return {"type": "array", "items": record(name)}
+
+
+def listed(schema: Schema, name: str, items: Schema) -> Schema:
+    """The schema of an object with a list more."""
+    properties = {**schema["properties"], name: {"type": "array", "items": items}}
+    return {**schema, "properties": properties, "required": [*schema["required"], name]}
 
 
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
@@ -135,19 +153,31 @@ def _value(name: str, value: Any, schema: Schema) -> Any:
         if not isinstance(value, int) or isinstance(value, bool) or value < schema["minimum"]:
             raise Fault(400, f"{name} must be a whole number from {schema['minimum']}, received {value!r}")
         return value
+    if schema["type"] == "number":
+        if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > schema["exclusiveMinimum"]:
+            raise Fault(400, f"{name} must be a number above {schema['exclusiveMinimum']}, received {value!r}")
+        return value
+    if schema["type"] == "boolean":
+        if not isinstance(value, bool) and value not in ("true", "false"):
+            raise Fault(400, f"{name} must be true or false, received {value!r}")
+        return value in (True, "true")
     if not isinstance(value, str) or not value:
         raise Fault(400, f"{name} must be a text, received {value!r}")
+    if value not in schema.get("enum", [value]):
+        raise Fault(400, f"{name} must be one of {', '.join(schema['enum'])}, received {value!r}")
     pattern = r"\d{4}-\d\d-\d\d" if schema.get("format") == "date" else schema.get("pattern", "(?s).*")
     if not re.fullmatch(pattern.strip("^$"), value):
         raise Fault(400, f"{name} must be {schema['description']} Received {value!r}")
     return value
 
 
-def find(items: list[dict[str, Any]], what: str, identifier: int) -> dict[str, Any]:
+def find(items: list[dict[str, Any]], what: str, identifier: int | str, key: str = "id") -> dict[str, Any]:
     for item in items:
-        if item["id"] == identifier:
+        if item[key] == identifier:
             return item
-    raise Fault(404, f"there is no {what} with the id {identifier}")
+    raise Fault(404, f"there is no {what} with the {key} {identifier}")
 
 
 def add(items: list[dict[str, Any]], first: int, /, **values: Any) -> dict[str, Any]:

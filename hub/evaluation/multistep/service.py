@@ -1,25 +1,27 @@
 """A small HTTP service on loopback with real state: the household and office of one person, described by an OpenAPI document.
 
-`office.py` and `town.py` say what it does; here is how it is served. The document is fetched and the requests are made for
-real.
+`office.py`, `town.py`, `leisure.py`, `work.py` and `travel.py` say what it does; here is how it is served. The document is
+fetched and the requests are made for real.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ....tools import Tool
 from ..bfcl import EvaluationError
-from . import office, town
+from . import leisure, office, town, travel, work
 from .operations import Fault, Operation, Schema
 
-OPERATIONS: tuple[Operation, ...] = (*office.OPERATIONS, *town.OPERATIONS)
+_AREAS = (office, town, leisure, work, travel)
+OPERATIONS: tuple[Operation, ...] = tuple(operation for area in _AREAS for operation in area.OPERATIONS)
 """All that the service does."""
 
 
@@ -88,11 +90,11 @@ def document() -> Schema:
         "info": {"title": "Errands", "version": "1.0.0", "description": "The household and office of one person."},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": {**office.SCHEMAS, **town.SCHEMAS}},
+        "components": {"schemas": {name: schema for area in _AREAS for name, schema in area.SCHEMAS.items()}},
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_service() -> Iterator[Callable[[dict[str, Any], Sequence[str]], Service]]:
     """What starts services; they end with the block."""
     started: list[Service] = []
@@ -141,6 +143,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
+
+    def finish(self) -> None:
+        """Close only when the client has read everything: what is still on its way may be reset otherwise."""
+        super().finish()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(2)
+            while self.connection.recv(65536):
+                pass
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer
 

@@ -85,6 +85,13 @@ BAD = [
     ("POST", "/cart", b'{"product_id": "x"}', 400),
     ("POST", "/events", b'{"title": "a", "date": "tomorrow", "start": "10:00"}', 400),
     ("POST", "/events", b'{"title": "a", "date": "2026-11-24", "start": "25:00"}', 400),
+    ("POST", "/groceries", b'{"item": "a", "amount": 0}', 400),
+    ("POST", "/groceries", b'{"item": "a", "amount": true}', 400),
+    ("POST", "/groceries", b'{"item": "a", "amount": 1, "unit": "stone"}', 400),
+    ("POST", "/me/playlists", b'{"name": "a", "public": "maybe"}', 400),
+    ("POST", "/me/playlists", b'{"name": "a", "public": 1}', 400),
+    ("DELETE", "/meals/2026-11-24/supper", None, 400),
+    ("GET", "/cars?station=a&electric=perhaps", None, 400),
 ]
 
 
