@@ -20,8 +20,8 @@ from typing import Any, Literal
 from ..tools import Tool, Toolset
 from .budget import Budget
 from .confidence import MIN_CONFIDENCE, Calibration
-from .controller import Controller, ending
-from .decision import Decision
+from .controller import Controller
+from .decision import Decision, ending
 from .earlier import trace_from_json, trace_of, trace_to_json
 from .errors import LogError, UsageError
 from .log import LoggedRun, RunLog, RunRecord, check_weights, read_runs
@@ -336,7 +336,7 @@ class Agent:
 
     def ending(self, decision: Decision) -> Question | Refusal | Stop | None:
         """The step with which a run would end after such a decision; None where it has calls."""
-        return ending(decision, self.settings)
+        return ending(decision, self.settings.min_confidence)
 
     def facts(self) -> dict[str, Any]:
         """What the opening line of a run in a log says."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .answers import cited
 from .confidence import UNTOLD, Signals
 from .coverage import covers, left_out
-from .decision import Decision
+from .decision import Decision, ending
+from .dialects.turn import Turn
 from .earlier import conversation_of, hear
 from .evidence import Evidence
 from .grammar import MAX_CALLS
@@ -145,7 +147,7 @@ class Controller:
         usage.turns += 1
         if names is None:
             names = yield from self._shortlist.names(conversation)
-        written, usage.seconds = yield Write(conversation, names, most, least)
+        written, usage.seconds = yield Write(conversation, names, most, least, partial(self._repeats, conversation))
         usage.prompt_tokens += written.prompt_tokens
         usage.reused_tokens += written.reused_tokens
         usage.generated_tokens += written.generated_tokens
@@ -159,11 +161,17 @@ class Controller:
             return conversation, Decision(stop=stop, usage=usage)
         return conversation, self._judged(written, after_results, said, topic)
 
+    def _repeats(self, conversation: Conversation, turn: Turn) -> bool:
+        """Whether a turn has calls that were all made, or refused, in this conversation, and nothing has changed since."""
+        shown = {result.call.key() for entry in conversation if isinstance(entry, Showed) for result in entry.results}
+        over = shown & (self._done.keys() | self._denied.keys())
+        return bool(turn.calls) and all(self.grounded(call).call.key() in over for call in turn.calls)
+
     def _judged(self, written: Written, after_results: bool, said: str, topic: str) -> Decision:
         """What comes of a turn under the rules."""
         turn, settings = written.turn, self.settings
         assert turn is not None
-        found = [self.grounded(call) if call.name in self.tools else Grounded(call) for call in turn.calls]
+        found = [self.grounded(call) for call in turn.calls]
         distinct = _distinct(found).values()
         calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
         evidence = tuple(item.evidence for item in distinct)
@@ -216,6 +224,8 @@ class Controller:
 
     def grounded(self, call: ToolCall) -> Grounded:
         """A call under the run's policy."""
+        if call.name not in self.tools:
+            return Grounded(call)
         tool, grounding = self.tools[call.name], self.settings.grounding
         if not grounding:  # whatever it rests on stays, but permissions want to know
             return Grounded(call, evidence=traced(call, tool, self.said))
@@ -350,11 +360,11 @@ class Controller:
         if self._denied:
             names = ", ".join(dict.fromkeys(call.name for call in self._denied.values()))
             return Refusal("denied", f"not allowed to call {names}, and nothing else was done", tuple(self._denied.values()))
-        return ending(decision, self.settings)
+        return ending(decision, self.settings.min_confidence)
 
     def ending(self, decision: Decision) -> Question | Refusal | Stop | None:
         """The step that says why a decision has no calls; None where it has some."""
-        return ending(decision, self.settings)
+        return ending(decision, self.settings.min_confidence)
 
     def answer(self, text: str) -> Answer:
         """The model's words, behind what failed for good or was not allowed: small models call everything done."""
@@ -374,26 +384,6 @@ def _takes_up(decision: Decision, more: Decision, left: list[Span]) -> bool:
         and all(source.kind != "free" for sources in further for source in sources.values())
         and all(any(covers(span, sources) for span in left) for sources in further)
     )
-
-
-def ending(decision: Decision, settings: Settings) -> Question | Refusal | Stop | None:
-    """The step that says why a decision has no calls, and what to do; None where it has some."""
-    if decision.calls or decision.stop is not None:
-        return decision.stop
-    rest = (decision.withheld, decision.reasoning, decision.confidence)
-    if not decision.withheld:
-        return Refusal("no_tool", "no tool fits this goal; say it in other words, or add a tool for it", *rest)
-    if decision.out_of_range:
-        text = f"not called, since {'; '.join(decision.out_of_range)}; say one that is allowed"
-        return Question("out_of_range", text, *rest)
-    if decision.missing:
-        text = f"not called, since nothing that was said gives {', '.join(decision.missing)}; say it"
-        return Question("missing_value", text, *rest)
-    names = ", ".join(call.name for call in decision.withheld)
-    each = " each" if len(decision.withheld) > 1 else ""
-    needed = settings.min_confidence
-    text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}{each}, {needed:.2g} needed)"
-    return Refusal("low_confidence", f"{text}; say it in other words, or lower min_confidence", *rest)
 
 
 def _distinct(written: Iterable[Grounded]) -> dict[str, Grounded]:

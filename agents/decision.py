@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..tools import ToolCall
 from .confidence import Signals
-from .steps import RunUsage, Source, Stop
+from .steps import Question, Refusal, RunUsage, Source, Stop
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,27 @@ class Decision:
     evidence: tuple[dict[str, Source], ...] = ()
     condition: str = ""
     signals: Signals | None = None
+
+
+def ending(decision: Decision, needed: float) -> Question | Refusal | Stop | None:
+    """The step that says why a decision has no calls, and what to do; None where it has some.
+
+    Args:
+        decision: of a turn.
+        needed: confidence below which its calls were withheld.
+    """
+    if decision.calls or decision.stop is not None:
+        return decision.stop
+    rest = (decision.withheld, decision.reasoning, decision.confidence)
+    if not decision.withheld:
+        return Refusal("no_tool", "no tool fits this goal; say it in other words, or add a tool for it", *rest)
+    if decision.out_of_range:
+        text = f"not called, since {'; '.join(decision.out_of_range)}; say one that is allowed"
+        return Question("out_of_range", text, *rest)
+    if decision.missing:
+        text = f"not called, since nothing that was said gives {', '.join(decision.missing)}; say it"
+        return Question("missing_value", text, *rest)
+    names = ", ".join(call.name for call in decision.withheld)
+    each = " each" if len(decision.withheld) > 1 else ""
+    text = f"not sure enough to call {names} (confidence {decision.confidence:.2g}{each}, {needed:.2g} needed)"
+    return Refusal("low_confidence", f"{text}; say it in other words, or lower min_confidence", *rest)

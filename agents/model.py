@@ -13,6 +13,7 @@ class TokenLike(Protocol):
     text: str
     forced: bool
     logprob: float
+    others: tuple[tuple[int, float], ...]
 
 
 class StreamLike(Protocol):
@@ -53,8 +54,8 @@ class AgentModel(Protocol):
     context_length: int
     tokenizer: TokenizerLike
 
-    def grammar(self, lark: str) -> Any:
-        """A constraint at the beginning of that grammar."""
+    def grammar(self, lark: str, after: Sequence[int] = ()) -> Any:
+        """A constraint at the beginning of that grammar, or behind tokens that it begins with."""
         ...
 
     def stream_tokens(self, ids: Sequence[int], *, max_tokens: int, constraint: Any, pin: int) -> StreamLike:

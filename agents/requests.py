@@ -7,7 +7,7 @@ sent. So a run can be driven by a model and tools, or by its own log.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -98,12 +98,14 @@ class Write:
         most: tokens that it may have.
         tools: names of the tools that it may call.
         least: calls that it has to have.
+        repeats: whether a turn would only do again what was done; then the model's next choice is wanted, if it has one.
     """
 
     conversation: Conversation
     tools: tuple[str, ...]
     most: int
     least: int = 0
+    repeats: Callable[[Turn], bool] = field(default=lambda _: False, compare=False)
 
 
 @dataclass(frozen=True)

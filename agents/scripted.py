@@ -84,6 +84,7 @@ class ScriptedToken:
     text: str
     forced: bool = False
     logprob: float = 0.0
+    others: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -171,8 +172,8 @@ class ScriptedModel:
         model.turns = tuple(_written(turn, written, known) for turn in turns)
         return model
 
-    def grammar(self, lark: str) -> str | None:
-        """The grammar itself, against which the next turn is checked."""
+    def grammar(self, lark: str, after: Sequence[int] = ()) -> str | None:
+        """The grammar itself, against which the next turn is checked, from its beginning."""
         return lark if self._check else None
 
     def stream_tokens(self, ids: Sequence[int], *, max_tokens: int, constraint: str | None, pin: int) -> ScriptedStream:

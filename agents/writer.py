@@ -12,15 +12,17 @@ from ..tools import Tool, ToolResult, Toolset
 from .dialects import get_dialect
 from .errors import ContextError, ParseError, SchemaError
 from .lark import compact
-from .model import AgentModel
+from .model import AgentModel, TokenLike
 from .requests import Choose, Conversation, Said, Showed, Write, Written
 from .retrieval import LexicalIndex, Retriever
 from .retrieval_shortlist import SHARE
+from .second_choice import Forks, ids_of
 from .steps import Stop
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 16  # prompts, grammars and choices of tools, the latest
 _BEGINNING = 16  # characters for each token of the model's context; few texts have so many in one
+_COSTS = ("prompt_tokens", "reused_tokens", "generated_tokens", "seconds")
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -106,32 +108,55 @@ class Writer:
             )
 
     def write(self, request: Write, check: Callable[[], None] = lambda: None) -> Written:
-        """The model's next turn; `check` is called between tokens, and may raise to end it."""
+        """The model's next turn, or its next choice where that would only do again what was done.
+
+        `check` is called between tokens, and may raise to end it.
+        """
         after_results = any(isinstance(entry, Showed) for entry in request.conversation)
         ids = self.prompt(self._recent(request), request.tools, request.most)
         if len(ids) + 1 >= self.model.context_length:
             text = f"stopped: {self._too_long(ids)}; use fewer tools, or tools that return less"
             return Written(None, Stop("context", text))
+        first, tokens = self._turn(request, ids, after_results, check)
+        written, spent, forks, kept = first, [first], Forks(), 0
+        while written.turn is not None and request.repeats(written.turn):
+            forks.add(tokens, self.dialect.reasoning_length(written.ids), kept)
+            fork = forks.take()
+            if fork is None or sum(one.generated_tokens for one in spent) >= request.most:
+                written = first
+                break
+            written, tokens = self._turn(request, ids, after_results, check, fork)
+            spent.append(written)
+            kept = len(fork)
+        if written.turn is None:
+            written = first
+        return replace(written, **{name: sum(getattr(one, name) for one in spent) for name in _COSTS})
+
+    def _turn(
+        self, request: Write, ids: list[int], after_results: bool, check: Callable[[], None], begun: tuple[TokenLike, ...] = ()
+    ) -> tuple[Written, list[TokenLike]]:
+        """A turn behind a prompt, or the rest of one that has begun, and its tokens."""
+        first = ids_of(begun)
         stream = self.model.stream_tokens(
-            ids,
-            max_tokens=request.most,
-            constraint=self.model.grammar(self.grammar(request.tools, after_results, request.least)),
+            [*ids, *first],
+            max_tokens=request.most - len(first),
+            constraint=self.model.grammar(self.grammar(request.tools, after_results, request.least), first),
             pin=len(self.prefix(request.tools)),
         )
-        tokens = []
+        tokens = list(begun)
         for token in stream:
             check()
             tokens.append(token)
         usage = stream.usage
         written = Written(
             None,
-            ids=tuple(token.id for token in tokens),
+            ids=ids_of(tokens),
             prompt_tokens=usage.prompt_tokens,
             reused_tokens=usage.reused_tokens,
-            generated_tokens=len(tokens),
+            generated_tokens=len(tokens) - len(begun),
             seconds=usage.prefill_seconds + usage.decode_seconds,
         )
-        return self._read(written, tokens, stream, request, after_results)
+        return self._read(written, tokens, stream, request, after_results), tokens
 
     def _read(self, written: Written, tokens: list[Any], stream: Any, request: Write, after_results: bool) -> Written:
         ids, truncated = written.ids, stream.stop_reason == "length"

@@ -138,13 +138,21 @@ class LanguageModel:
         text = "".join(token.text for token in stream)
         return Generation(text, stream.ids, stream.stop_reason or "stop")
 
-    def grammar(self, lark: str) -> Constraint:
+    def grammar(self, lark: str, after: Sequence[int] = ()) -> Constraint:
         """A constraint from a grammar in llguidance's Lark dialect; compiled grammars are kept.
+
+        Args:
+            lark: the grammar.
+            after: ids of tokens that it begins with; the constraint is for what follows them.
 
         Raises:
             GrammarError: the grammar does not compile.
+            ConstraintError: it does not begin with such tokens.
         """
-        return self.grammars.compile(lark)
+        constraint = self.grammars.compile(lark)
+        for token in after:
+            constraint.commit(token)
+        return constraint
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of texts, float32 [len(texts), width]: the pooled vector of the model's probe head.

@@ -25,6 +25,7 @@ from .sampler import Sampler, greedy
 from .tokenizer import Tokenizer
 
 CAPACITIES = (512, 2048)  # cache sizes before the full context
+_OTHERS = 3  # tokens beside a chosen one that are told
 
 
 class Decoder(Protocol):
@@ -62,6 +63,7 @@ class Token:
         forced: the constraint left no choice; the model was not asked.
         logprob: natural logarithm of its probability among the allowed tokens; 0 when forced.
         mass: probability that the model gave to all allowed tokens together; 1 when forced or unconstrained.
+        others: of the other allowed tokens the likeliest three with their logprobs; none when forced or unconstrained.
     """
 
     id: int
@@ -69,6 +71,7 @@ class Token:
     forced: bool = False
     logprob: float = 0.0
     mass: float = 1.0
+    others: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -329,25 +332,33 @@ class Stream:
                 if self.stop_reason:
                     break
             if not forced:
-                token, logprob, mass = _choose(loop.feed(state), constraint, sampler)
-                yield accept(token, logprob=logprob, mass=mass)
+                token, facts = _choose(loop.feed(state), constraint, sampler)
+                yield accept(token, **facts)
 
 
-def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler) -> tuple[int, float, float]:
-    """A token, its log-probability among the allowed ones, and the probability of those together."""
+def _choose(logits: np.ndarray, constraint: Constraint | None, sampler: Sampler) -> tuple[int, dict[str, Any]]:
+    """A token, and what `Token` says of it."""
     everything = _logsumexp(logits)
-    allowed, masked = everything, logits
     bits = constraint.mask() if constraint is not None else None
-    if bits is not None:
-        choices = _set_bits(bits.view(np.uint8))
-        choices = choices[choices < logits.shape[0]]
-        if not choices.size:
-            raise ConstraintError("the constraint is not done and allows no token; mend its mask")
-        masked = np.full_like(logits, -np.inf)
-        masked[choices] = logits[choices]
-        allowed = _logsumexp(logits[choices])
+    if bits is None:
+        token = sampler(logits)
+        return token, {"logprob": float(logits[token] - everything)}
+    choices = _set_bits(bits.view(np.uint8))
+    choices = choices[choices < logits.shape[0]]
+    if not choices.size:
+        raise ConstraintError("the constraint is not done and allows no token; mend its mask")
+    scores = logits[choices]
+    masked = np.full_like(logits, -np.inf)
+    masked[choices] = scores
+    allowed = _logsumexp(scores)
     token = sampler(masked)
-    return token, float(masked[token] - allowed), float(np.exp(min(0.0, allowed - everything)))
+    best = np.arange(choices.size) if choices.size <= _OTHERS else np.argpartition(scores, -_OTHERS - 1)[-_OTHERS - 1 :]
+    others = [(int(choices[at]), float(scores[at] - allowed)) for at in best[np.argsort(-scores[best])] if choices[at] != token]
+    return token, {
+        "logprob": float(masked[token] - allowed),
+        "mass": float(np.exp(min(0.0, allowed - everything))),
+        "others": tuple(others[:_OTHERS]),
+    }
 
 
 def _finite(logits: np.ndarray) -> np.ndarray:

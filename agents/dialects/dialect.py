@@ -69,6 +69,10 @@ class Dialect(Protocol):
         """What a turn lacks at its end before anything can stand behind it."""
         ...
 
+    def reasoning_length(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a turn are its reasoning, markers included."""
+        ...
+
     def call_probability(self, tokens: Iterable[Any]) -> float:
         """Smallest probability of a freely chosen token of the calls, among those that the grammar allowed."""
         ...

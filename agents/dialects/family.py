@@ -299,20 +299,23 @@ class FamilyDialect(ABC):
         begins = self._markers.ids(self.opening)
         return first in tokens if first is not None else tokens[: len(begins)] == begins
 
+    def reasoning_length(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a turn are its reasoning, markers included."""
+        opens, closes = self._thinks or (None, None)
+        if opens not in tokens:
+            return 0
+        return _last(tokens, closes) + 1 if closes in tokens else len(tokens)
+
     def call_probability(self, tokens: Iterable[Any]) -> float:
         """Smallest probability of a freely chosen token behind the reasoning, among those that the grammar allowed.
 
         Args:
             tokens: of a turn, each with `id`, `forced` and `logprob`.
         """
-        least = 0.0
-        opens, closes = self._thinks or (None, None)
-        thinks = False
-        for token in tokens:
-            thinks = (thinks or token.id == opens) and token.id != closes
-            if not thinks and token.id != closes and not token.forced and token.id not in self._ends:
-                least = min(least, token.logprob)
-        return math.exp(least)
+        tokens = list(tokens)
+        calls = tokens[self.reasoning_length([token.id for token in tokens]) :]
+        free = [token.logprob for token in calls if not token.forced and token.id not in self._ends]
+        return math.exp(min(free, default=0.0))
 
 
 class JsonDialect(FamilyDialect):

@@ -166,6 +166,10 @@ class NeedleDialect:
         in_calls = _TOOL_CALL in tokens and _END_TOOL_CALL not in tokens[tokens.index(_TOOL_CALL) :]
         return [_END_TOOL_CALL, _IM_END] if in_calls else [_IM_END]
 
+    def reasoning_length(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a turn are its reasoning, markers included."""
+        return tokens.index(_END_THINK) + 1 if _END_THINK in tokens else len(tokens)
+
     def call_probability(self, tokens: Iterable[Any]) -> float:
         """Smallest probability of a freely chosen token inside the calls, among those that the grammar allowed (spec §5.3).
 

@@ -100,6 +100,10 @@ def test_under_a_grammar(model):
         found = model.generate("is it?", constraint=constraint.fork(), temperature=30.0, seed=seed)
         assert found.text in ("yes", "no")
         assert found.stop_reason == "stop"
+    begun = model.tokenizer.encode("y")
+    assert model.generate("is it?", constraint=model.grammar('start: "yes" | "no"', begun)).text == "es"
+    with pytest.raises(ConstraintError):
+        model.grammar('start: "yes" | "no"', model.tokenizer.encode("maybe"))
     with pytest.raises(GrammarError) as error:
         model.grammar("start: unknown_rule")
     assert "\n" not in str(error.value)

@@ -208,6 +208,21 @@ def test_probabilities_are_those_among_the_allowed_tokens(model, loop):
     assert np.exp(token.logprob) == pytest.approx(p[token.id] / p[[40, 50, 60]].sum(), rel=1e-3)
 
 
+@pytest.mark.parametrize("allowed", [{7}, {7, 9}, {40, 50, 60, 70}, {40, 50, 60, 70, 80}, set(range(4, 272))])
+def test_the_likeliest_other_tokens_are_told(model, loop, allowed):
+    row = model.logits(TEXT)[-1].astype(np.float64)
+    p = np.exp(row - row.max()) / np.exp(row - row.max())[list(allowed)].sum()
+    best = sorted(allowed, key=lambda i: -p[i])
+    for chosen in best[:5]:
+        (token,) = loop.stream(TEXT, constraint=Scripted([allowed], forces=False), sampler=lambda _, c=chosen: c, stop_ids=())
+        assert [other for other, _ in token.others] == [i for i in best if i != chosen][:3]
+        for other, logprob in token.others:
+            assert logprob == pytest.approx(np.log(p[other]), abs=1e-3)
+    (forced,) = loop.stream(TEXT, constraint=Scripted([{7}]), stop_ids=())
+    (free,) = loop.stream(TEXT, max_tokens=1, stop_ids=())
+    assert forced.others == free.others == ()
+
+
 def test_under_a_grammar(small_model, tiny_tokenizer):
     constraint = Grammars(tiny_tokenizer).compile('start: "{\\"ab\\":" /[0-9]{2,4}/ "}" <[3]>')
     for seed in range(10):

@@ -556,6 +556,8 @@ def test_call_probability():
     ]
     assert dialect.call_probability(tokens) == pytest.approx(math.exp(-0.7))
     assert dialect.call_probability([]) == 1.0
+    ids = [token.id for token in tokens]
+    assert [dialect.reasoning_length(part) for part in (ids, ids[:2], ids[3:], [])] == [3, 2, 0, 0]
 
 
 def test_reasoning():
@@ -606,7 +608,7 @@ class TurnsOfTokens:
         self.tokenizer, self.setting, self.turns = setting.tokenizer, setting, list(turns)
         self.prompts: list[list[int]] = []
 
-    def grammar(self, lark: str) -> str:
+    def grammar(self, lark: str, after: Sequence[int] = ()) -> str:
         return lark
 
     def stream_tokens(self, ids: Sequence[int], *, max_tokens: int, constraint: str, pin: int) -> ScriptedStream:
