@@ -12,6 +12,7 @@ from typing import Any
 
 from ..tools import Tool, ToolCall, ToolResult, Toolset
 from .answers import cited
+from .as_meant import as_meant
 from .confidence import UNTOLD, Signals
 from .coverage import covers, left_out
 from .decision import Decision, ending
@@ -142,7 +143,7 @@ class Controller:
         """
         budget, usage = self.settings.budget, self.usage
         after_results = any(isinstance(entry, Showed) for entry in conversation)
-        said = next((entry.text for entry in reversed(conversation) if isinstance(entry, Said)), "")
+        said = _latest(conversation)
         most = min(budget.turn_tokens, budget.tokens - usage.generated_tokens)
         usage.turns += 1
         if names is None:
@@ -165,13 +166,13 @@ class Controller:
         """Whether a turn has calls that were all made, or refused, in this conversation, and nothing has changed since."""
         shown = {result.call.key() for entry in conversation if isinstance(entry, Showed) for result in entry.results}
         over = shown & (self._done.keys() | self._denied.keys())
-        return bool(turn.calls) and all(self.grounded(call).call.key() in over for call in turn.calls)
+        return bool(turn.calls) and all(item.call.key() in over for item in self._all_grounded(turn, _latest(conversation)))
 
     def _judged(self, written: Written, after_results: bool, said: str, topic: str) -> Decision:
         """What comes of a turn under the rules."""
         turn, settings = written.turn, self.settings
         assert turn is not None
-        found = [self.grounded(call) for call in turn.calls]
+        found = self._all_grounded(turn, said)
         distinct = _distinct(found).values()
         calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
         evidence = tuple(item.evidence for item in distinct)
@@ -221,6 +222,15 @@ class Controller:
         if (text, topic) not in self._rankings:
             self._rankings[text, topic] = ranked(text, self.near(text), topic, retrieved(self.tools, text))
         return self._rankings[text, topic]
+
+    def _all_grounded(self, turn: Turn, said: str) -> list[Grounded]:
+        """The calls of a turn as the words that it is for mean them, under the run's policy."""
+        meant = []
+        for call in turn.calls:
+            if call.name in self.tools and self.settings.grounding:
+                call = as_meant(call, self.tools[call.name], self.said, said, alone=len(turn.calls) == 1)
+            meant.append(self.grounded(call))
+        return meant
 
     def grounded(self, call: ToolCall) -> Grounded:
         """A call under the run's policy."""
@@ -372,6 +382,11 @@ class Controller:
         failed = "; ".join([*denied, *filter(None, [describe_failures(self.run.failures)])])
         said = f"{failed}; the model says: {text}" if failed and text else failed or text
         return Answer(said, cited(text, self.said)[0])
+
+
+def _latest(conversation: Conversation) -> str:
+    """The user's latest words."""
+    return next((entry.text for entry in reversed(conversation) if isinstance(entry, Said)), "")
 
 
 def _takes_up(decision: Decision, more: Decision, left: list[Span]) -> bool:

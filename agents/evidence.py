@@ -112,6 +112,12 @@ class Evidence:
                 return True
         return False
 
+    @property
+    def goal(self) -> Passage | None:
+        """What the user wants, if there is one goal: runs before this one had others."""
+        goals = [passage for passage in self._texts if passage.kind == "goal"]
+        return goals[0] if len(goals) == 1 else None
+
     # -- what supports a value ----------------------------------------------------------------------------------------
 
     def find(self, value: Any, schema: Any = None, name: str = "") -> Source | None:

@@ -119,8 +119,9 @@ def test_a_required_number_that_nobody_said_is_not_passed_on():
     assert (refused.status, refused.steps[-1].reason) == ("asked", "missing_value")
     assert refused.steps[-1].withheld == (ToolCall("set_timer", {"minutes": 9.0}),)
     assert "nothing that was said gives set_timer.minutes" in refused.answer
-    copied_wrong = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).decide("a timer for 19 minutes")
-    assert (copied_wrong.calls, copied_wrong.missing) == ((), ("set_timer.minutes",))
+    for goal in ("a timer of 19 minutes or of 29", "a timer"):
+        copied_wrong = Agent(ScriptedModel.from_calls([[nine]]), [set_timer]).decide(goal)
+        assert (copied_wrong.calls, copied_wrong.missing) == ((), ("set_timer.minutes",))
     assert timers == []
     for goal in ("a timer for 9 minutes", "nine minutes for the eggs please"):
         assert Agent(ScriptedModel.from_calls([[nine], "Done."]), [set_timer]).run(goal).calls == [nine]

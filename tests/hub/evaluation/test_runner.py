@@ -56,9 +56,10 @@ def test_every_failure_has_its_reason():
     assert [result.reason for result in report.results] == ["value_error:others", "no_call", "irrelevance_error"]
     assert report.overall.right == 0
     assert report.scores["simple_python"].failures == {"value_error:others": 1, "no_call": 1}
-    invented = ToolCall("math.factorial", {"number": 6})
-    report = evaluate(scripted([invented], confidence=0.9), ids=["simple_python_1"])
-    assert (report.results[0].reason, report.results[0].detail) == ("missing_value", "math.factorial.number")
+    (war,) = load_cases(ids=["simple_python_238"])  # whose president, and of no year
+    invented = ToolCall("us_history.get_president", {"event": "American Civil War", "year": 1999})
+    report = evaluate(ScriptedModel.from_calls([[invented]], tools=war.tools(), confidence=0.9), ids=[war.id])
+    assert (report.results[0].reason, report.results[0].detail) == ("missing_value", "us_history.get_president.year")
 
 
 def test_calls_that_the_model_is_not_sure_of_are_not_delivered():
