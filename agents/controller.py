@@ -5,25 +5,22 @@ It is one generator of steps and requests (`requests.py`) and computes nothing t
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..tools import Tool, ToolCall, ToolResult, Toolset
+from ..tools import ToolCall, ToolResult, Toolset
 from .answers import cited
-from .as_meant import as_meant
-from .confidence import UNTOLD, Signals
 from .coverage import covers, left_out
 from .decision import Decision, ending
 from .dialects.turn import Turn
 from .earlier import conversation_of, hear
 from .evidence import Evidence
 from .grammar import MAX_CALLS
-from .grounding import Grounded, ground, traced
+from .judging import Judge
 from .planner import Planner
-from .relevance import is_english, nearest, ranked, retrieved
-from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write, Written
+from .requests import Approve, Ask, Conversation, Events, Execute, Said, Showed, Write
 from .retrieval_shortlist import Shortlist
 from .settings import Settings
 from .steps import Answer, Approval, Call, Goal, Question, Refusal, Run, Stop, describe_failures
@@ -47,11 +44,11 @@ class Controller:
         self._shortlist = Shortlist(tools, settings.retrieve)
         self.said = Evidence(settings.now())
         self.said.add("instructions", settings.instructions)
+        self.judge = Judge(settings, tools, self.said)
         self._numbers: dict[str, int] = {}  # of the latest call with that key
         self._denied: dict[str, ToolCall] = {}  # by key: calls that were not allowed
         self._done: dict[str, ToolResult] = {}  # by key: what another call of the same would give
         self._broken: set[str] = set()  # tools that change things and failed for good
-        self._rankings: dict[tuple[str, str], list[tuple[str, float]]] = {}
         self._calls = hear(run.earlier, self.said, tools)  # their numbers go on from there
 
     def events(self, goal: str) -> Events:
@@ -143,7 +140,6 @@ class Controller:
         """
         budget, usage = self.settings.budget, self.usage
         after_results = any(isinstance(entry, Showed) for entry in conversation)
-        said = _latest(conversation)
         most = min(budget.turn_tokens, budget.tokens - usage.generated_tokens)
         usage.turns += 1
         if names is None:
@@ -160,86 +156,13 @@ class Controller:
                 name = "turn_tokens" if most == budget.turn_tokens else "tokens"
                 stop = replace(stop, text=f"{stop.text}; raise Budget({name}=...) to go on")
             return conversation, Decision(stop=stop, usage=usage)
-        return conversation, self._judged(written, after_results, said, topic)
+        return conversation, self.judge.decided(written, after_results, _latest(conversation), topic, usage)
 
     def _repeats(self, conversation: Conversation, turn: Turn) -> bool:
         """Whether a turn has calls that were all made, or refused, in this conversation, and nothing has changed since."""
         shown = {result.call.key() for entry in conversation if isinstance(entry, Showed) for result in entry.results}
         over = shown & (self._done.keys() | self._denied.keys())
-        return bool(turn.calls) and all(item.call.key() in over for item in self._all_grounded(turn, _latest(conversation)))
-
-    def _judged(self, written: Written, after_results: bool, said: str, topic: str) -> Decision:
-        """What comes of a turn under the rules."""
-        turn, settings = written.turn, self.settings
-        assert turn is not None
-        found = self._all_grounded(turn, said)
-        distinct = _distinct(found).values()
-        calls, dropped = tuple(item.call for item in distinct), tuple(item.dropped for item in distinct)
-        evidence = tuple(item.evidence for item in distinct)
-        signals = self._signals(written, calls, said, topic)
-        confidence = None if written.confidence is None else min(written.confidence, written.probability)
-        if signals is not None:
-            confidence = min(signals.account, signals.probability ** (1 / len(calls)))
-            if settings.calibration is not None:
-                confidence = settings.calibration.confidence(signals)
-        elif after_results:
-            confidence = None
-        missing = tuple(dict.fromkeys(name for item in found for name in item.missing))
-        beyond = tuple(dict.fromkeys(clause for item in found for clause in item.out_of_range))
-        unsure = confidence is not None and confidence < settings.min_confidence
-        withheld: tuple[ToolCall, ...] = ()
-        if unsure or missing or beyond:
-            calls, withheld, dropped, evidence = (), calls, (), ()
-        if unsure:
-            missing = beyond = ()
-        return Decision(
-            calls,
-            withheld,
-            missing,
-            turn.text,
-            turn.reasoning or "",
-            confidence,
-            usage=self.usage,
-            out_of_range=beyond,
-            dropped=dropped,
-            evidence=evidence,
-            signals=signals,
-        )
-
-    def _signals(self, written: Written, calls: Sequence[ToolCall], said: str, topic: str) -> Signals | None:
-        """What is known of calls; None where there are none, or the model has no opinion."""
-        if written.confidence is None or not calls:
-            return None
-        scores = dict(self.ranked(said, topic))
-        relevance = min(scores.get(call.name, 0.0) for call in calls)
-        if relevance < UNTOLD and not is_english(said):
-            relevance = UNTOLD
-        # The model's opinion is of all calls together, and several are right less often than one.
-        return Signals(written.confidence ** (1 / len(calls)), written.probability, written.mass, relevance)
-
-    def ranked(self, text: str, topic: str = "") -> list[tuple[str, float]]:
-        """Names of the tools and how much they have to do with a text, the nearest first; see `relevance.ranked`."""
-        if (text, topic) not in self._rankings:
-            self._rankings[text, topic] = ranked(text, self.near(text), topic, retrieved(self.tools, text))
-        return self._rankings[text, topic]
-
-    def _all_grounded(self, turn: Turn, said: str) -> list[Grounded]:
-        """The calls of a turn as the words that it is for mean them, under the run's policy."""
-        meant = []
-        for call in turn.calls:
-            if call.name in self.tools and self.settings.grounding:
-                call = as_meant(call, self.tools[call.name], self.said, said, alone=len(turn.calls) == 1)
-            meant.append(self.grounded(call))
-        return meant
-
-    def grounded(self, call: ToolCall) -> Grounded:
-        """A call under the run's policy."""
-        if call.name not in self.tools:
-            return Grounded(call)
-        tool, grounding = self.tools[call.name], self.settings.grounding
-        if not grounding:  # whatever it rests on stays, but permissions want to know
-            return Grounded(call, evidence=traced(call, tool, self.said))
-        return ground(call, tool, self.said, strict=grounding == "strict")
+        return bool(turn.calls) and all(item.call.key() in over for item in self.judge.meant(turn, _latest(conversation)))
 
     # -- carrying it out ----------------------------------------------------------------------------------------------
 
@@ -355,10 +278,6 @@ class Controller:
         """Whether a call may be followed by another one of its tool."""
         return result.call.key() not in self._denied and not result.unknown
 
-    def near(self, text: str) -> list[Tool]:
-        """The tools, or where there are very many, those that a text is about."""
-        return nearest(self.tools, text)
-
     # -- how it ends --------------------------------------------------------------------------------------------------
 
     def last_word(self, decision: Decision) -> Answer | Question | Refusal | Stop | None:
@@ -399,14 +318,3 @@ def _takes_up(decision: Decision, more: Decision, left: list[Span]) -> bool:
         and all(source.kind != "free" for sources in further for source in sources.values())
         and all(any(covers(span, sources) for span in left) for sources in further)
     )
-
-
-def _distinct(written: Iterable[Grounded]) -> dict[str, Grounded]:
-    """The calls without repetitions of one in the same turn, by key; what was left out of any of them is kept."""
-    found: dict[str, Grounded] = {}
-    for item in written:
-        key = item.call.key()
-        earlier = found.get(key)
-        dropped = tuple(dict.fromkeys(earlier.dropped + item.dropped)) if earlier else item.dropped
-        found[key] = replace(earlier or item, dropped=dropped)
-    return found

@@ -71,7 +71,7 @@ class Planner:
 
     def __init__(self, controller: Controller, goal: str):
         self._run, self._goal = controller, goal
-        self._tools, self._said = controller.tools, controller.said
+        self._tools, self._said, self._judge = controller.tools, controller.said, controller.judge
         self._filling = Filling(goal, controller.said, controller.settings.now())
         self._topic = ""  # what earlier parts were about
         self._seen: list[ToolResult] = []  # results, the earliest first
@@ -134,7 +134,7 @@ class Planner:
         )
 
     def _ranked(self, part: Clause) -> list[tuple[str, float]]:
-        return self._run.ranked(part.text, self._topic if part.refers else "")
+        return self._judge.ranked(part.text, self._topic if part.refers else "")
 
     def _offered(self, part: Clause) -> tuple[str, ...] | None:
         """Names of the tools that the model is shown for a part; None where its words do not tell."""
@@ -256,7 +256,7 @@ class Planner:
     def _filled(self, call: ToolCall, part: Clause) -> Generator[Any, Any, Grounded]:
         """The call with slips put right and what nobody said looked up; what is then missing is named."""
         if not self._run.settings.grounding:
-            return self._run.grounded(call)
+            return self._judge.grounded(call)
         tool = self._tools[call.name]
         before = self._seen[-1] if self._seen else None
         arguments = self._filling.mended(call, tool, part, before, ground(call, tool, self._said, strict=True))
@@ -288,7 +288,9 @@ class Planner:
                 continue
             text = told(part.text, tool, self._seen, name) if part.refers else None
             if text is None and _NAMES.search(part.text):
-                near = [other for other in self._run.near(part.text) if other.permission == "read" and other.name != tool.name]
+                near = [
+                    other for other in self._judge.near(part.text) if other.permission == "read" and other.name != tool.name
+                ]
                 for reader, _ in ranked(part.text, near)[:2]:
                     result = yield from self._read(self._tools[reader], part)
                     text = None if result is None else told(part.text, tool, [result], name)
@@ -317,7 +319,7 @@ class Planner:
             if seen:
                 return (seen[0],)
         known = {other for other in arguments if other != name}
-        for supplier in suppliers(tool, name, self._run.near(f"{part.text} {name}"), part.text, known)[:_ASKED]:
+        for supplier in suppliers(tool, name, self._judge.near(f"{part.text} {name}"), part.text, known)[:_ASKED]:
             for result in (yield from self._supplied(self._tools[supplier], tool, name, arguments, part)):
                 found = choices(tool, name, [result.value], part.text)
                 if found and (result.call.arguments or (len(found) == 1 and is_about(result, part.text))):
