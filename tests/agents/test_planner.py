@@ -432,3 +432,30 @@ def test_a_budget_that_ends_within_a_lookup_ends_the_run():
     assert office.sent == []
     assert [step.kind for step in run.steps].count("stop") == 1
     assert run.steps[-1].reason == "calls"
+
+
+# -- how sure it has to be ---------------------------------------------------------------------------------------------
+
+TICKETS = "Create a ticket 'Heating' and create a ticket 'Lights'"
+
+
+@pytest.mark.parametrize(
+    ("confidence", "least", "made"),
+    [
+        (0.08, None, 2),  # below what is usual; but the words are about that tool
+        (0.01, None, 0),
+        (0.5, 0.9, 0),  # who asks for more than is usual gets it
+        (0.95, 0.9, 2),
+    ],
+)
+def test_what_a_person_asks_for_goes_for_every_part(confidence, least, made):
+    turns = [[ToolCall("create_ticket", {"title": title})] for title in ("Heating", "Lights")]
+    if made:
+        turns = [turns[0], "done", turns[1], "done"]
+    office = Office()
+    model = ScriptedModel.from_calls(turns, tools=office.tools(), confidence=confidence)
+    run = Agent(model, office.tools(), planning=True, approve=lambda request: True, min_confidence=least).run(TICKETS)
+    assert [ticket["title"] for ticket in office.tickets] == ["Heating", "Lights"][:made]
+    if not made:
+        needed = 0.05 if least is None else least
+        assert f"(confidence {confidence:.2g}, {needed:.2g} needed)" in run.answer
