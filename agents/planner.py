@@ -40,8 +40,6 @@ STRONG = 1.5
 """Relevance from which a part is about a tool: it is called, though the model would rather not."""
 DOUBT = 0.05
 """Confidence below which even such a call is not made."""
-PART = 0.6
-"""Confidence that is enough for one of several parts: it has fewer words than the goals on which confidence is calibrated."""
 TEXTS = frozenset(("text", "message", "content", "body", "description", "note", "comment"))
 """Parameters for what somebody is to read; the user's words may name it instead of saying it ("the current price")."""
 _KEYED_ERROR = re.compile(r"\b(?:code|id|symbol|ticker|identifier)\b", re.IGNORECASE)
@@ -174,7 +172,7 @@ class Planner:
             filled.append((yield from self._filled(call, part)))
         missing = tuple(dict.fromkeys(name for item in filled for name in item.missing))
         beyond = tuple(dict.fromkeys(clause for item in filled for clause in item.out_of_range))
-        least = self._least(strong, whole_goal=part.text == self._goal)
+        least = self._least(strong)
         unsure = not decision.calls and decision.confidence is not None and decision.confidence < least
         if missing or beyond or unsure:
             if unsure:
@@ -202,13 +200,11 @@ class Planner:
             return after, Answer(closing.text)
         return conversation, Answer("")
 
-    def _least(self, strong: bool, whole_goal: bool) -> float:
+    def _least(self, strong: bool) -> float:
         """Confidence from which the call for a part is made; what a person asks for beyond the usual goes for every call."""
         settings = self._run.settings
         usual = MIN_CONFIDENCE if settings.calibration is None else settings.calibration.confirm
-        if settings.min_confidence > usual:
-            return settings.min_confidence
-        return min(settings.min_confidence, DOUBT if strong else usual if whole_goal else PART)
+        return min(settings.min_confidence, DOUBT) if strong and settings.min_confidence <= usual else settings.min_confidence
 
     def _instead(self, results: Sequence[ToolResult], names: Sequence[str]) -> tuple[str, ...]:
         """Tools to try in place of one that failed, where all of them only read."""
