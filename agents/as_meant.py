@@ -75,7 +75,7 @@ def as_meant(call: ToolCall, tool: Tool, said: Evidence, words: str, alone: bool
         tool: that it is of.
         said: all evidence. Where it has several goals, those of earlier runs, the call stays as it is.
         words: of the goal, which the model was given for the call.
-        alone: it is the only call of its turn, so that numbers which no argument has are not those of another one.
+        alone: it is the only call of its turn, so that numbers which no argument has and flags are not those of another one.
     """
     at = -1 if said.goal is None else said.goal.text.find(words)
     if said.goal is None or at < 0:
@@ -202,7 +202,7 @@ def _is_number(value: Any) -> bool:
 
 def _flags(arguments: Arguments, asked: _Asked) -> Arguments:
     words, found = asked.goal.low[slice(*asked.part)], {}
-    for name, schema in asked.properties.items():
+    for name, schema in asked.properties.items() if asked.alone else ():
         if schema.get("type") == "boolean" and schema.get("default") is not True and name not in arguments:
             found |= {name: True} if flag_at(True, name, words) is not None else {}
     return found

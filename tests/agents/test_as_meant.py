@@ -115,6 +115,7 @@ def test_numbers_that_stay(goal, arguments):
 
 def test_beside_another_call_a_number_may_be_that_one_s():
     assert meant("the season 2021", SEASON, {"season": 7}, alone=False) == {"season": 7}
+    assert meant("a direct flight", made({"direct": {"type": "boolean"}}), {}, alone=False) == {}
 
 
 def test_only_the_words_that_the_call_is_for_count():
