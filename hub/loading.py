@@ -20,6 +20,8 @@ from .fingerprint import fingerprint
 from .sources import hub_name, locate, sha256, split_address, verify_local
 
 Loader = Callable[..., tuple[Module, Tokenizer]]
+MODEL_OPTIONS = ("dtype", "dialect", "depth", "kv_window")
+"""Options of `from_preset` that a model's `source` tells, so that it is found again as it was."""
 
 
 def from_preset(

@@ -17,7 +17,7 @@ from ...agents.replay import restored
 from ...tools import load_tools
 from ..errors import HubError
 from ..fingerprint import fingerprint
-from ..loading import from_preset
+from ..loading import MODEL_OPTIONS, from_preset
 from .agents import AgentName, AgentOptions, check_sources, tools_of
 from .asking import approve, ask, can_ask
 from .console import OUR_ERRORS, err, one_line_errors, out, print_json, printable, stdout_to_stderr
@@ -150,8 +150,10 @@ def _model(logged: LoggedRun, preset: str | None, backend: str | None) -> Any:
     source = logged.facts.get("source")
     source = source if isinstance(source, dict) else {}
     name = preset or str(source.get("preset") or logged.facts.get("model"))
+    options = source.get("options")
+    options = {option: options[option] for option in MODEL_OPTIONS if option in options} if isinstance(options, dict) else {}
     try:
-        return from_preset(name, backend or str(source.get("backend") or "numpy"))
+        return from_preset(name, backend or str(source.get("backend") or "numpy"), **options)
     except OUR_ERRORS as error:
         if preset is not None:
             raise

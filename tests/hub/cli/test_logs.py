@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from ferrule.agents import Agent, Budget
+from ferrule.hub import from_preset
 from ferrule.hub.cli import asking, showing
-from ferrule.tools import ToolCall
+from ferrule.tools import ToolCall, load_tools
 from rich.console import Console
 
 ADD = ToolCall("add", {"a": 2, "b": 3})
@@ -219,3 +221,20 @@ def test_a_pipe_is_nobody():
     code = "from ferrule.hub.cli.asking import can_ask; print(can_ask())"
     ended = subprocess.run([sys.executable, "-c", code], input="y\n", capture_output=True, text=True, check=True)
     assert ended.stdout == "False\n"
+
+
+def test_a_run_goes_on_with_the_options_of_its_model(ferrule, folder, needle_weights):
+    add = load_tools(str(folder / "tools.py"))
+    model = from_preset(str(needle_weights), depth=4)
+    Agent(model, add, log=folder / "log", budget=Budget(turns=1)).run("what is 2 + 3?")
+    lines = (folder / "log").read_text().splitlines(keepends=True)
+    assert json.loads(lines[0])["source"]["options"] == {"depth": 4}
+    (folder / "log").write_text("".join(lines[:2]))
+    result = ferrule("resume", "log", "--tools", "tools.py", "--json")
+    assert result.exit_code in (0, 3, 4), result.output
+    (run,) = json.loads(ferrule("replay", "log", "--json").stdout)
+    assert run["status"] == json.loads(result.stdout)["status"]
+    (folder / "log").write_text("".join(lines[:2]).replace('{"depth":4}', '{"depth":"four"}'))
+    result = ferrule("resume", "log", "--tools", "tools.py")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "depth" in result.stderr
