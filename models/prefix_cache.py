@@ -18,14 +18,15 @@ class Snapshot:
         ids: the text.
         cache: the model's cache after it.
         logits: of the token that follows, float32 [V].
-        sink: length of the pinned beginning that the state depends on; None where it depends on none.
+        setting: what else the state depends on: the length of the pinned beginning, or whether the text was read as a long one;
+            None for nothing.
         is_pinned: the text was announced as the beginning of more prompts.
     """
 
     ids: tuple[int, ...]
     cache: Any
     logits: np.ndarray
-    sink: int | None = None
+    setting: int | None = None
     is_pinned: bool = False
 
 
@@ -43,10 +44,10 @@ class PrefixCache:
     def __len__(self) -> int:
         return len(self._snapshots)
 
-    def find(self, ids: Sequence[int], sink: int | None = None) -> Snapshot | None:
-        """The snapshot of the longest beginning of `ids` with that sink; its cache must be copied before it is run on."""
+    def find(self, ids: Sequence[int], setting: int | None = None) -> Snapshot | None:
+        """The snapshot of the longest beginning of `ids` in that setting; its cache must be copied before it is run on."""
         text = tuple(ids)
-        fitting = [key for key in self._snapshots if key[1] in (None, sink) and text[: len(key[0])] == key[0]]
+        fitting = [key for key in self._snapshots if key[1] in (None, setting) and text[: len(key[0])] == key[0]]
         if not fitting:
             return None
         best = max(fitting, key=lambda key: len(key[0]))
@@ -55,7 +56,7 @@ class PrefixCache:
 
     def add(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; the least recently used one of its kind goes when there are too many."""
-        key = (snapshot.ids, snapshot.sink)
+        key = (snapshot.ids, snapshot.setting)
         known = self._snapshots.get(key)
         snapshot.is_pinned |= known is not None and known.is_pinned
         self._snapshots[key] = snapshot

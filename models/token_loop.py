@@ -95,7 +95,9 @@ class State:
     pending: list[int]  # not fed yet
     cache: Any
     logits: np.ndarray | None = None  # after the last fed token, float32 [V]
-    sink: int | None = None  # length of the pinned beginning, where the cache depends on it
+    setting: int | None = None  # what else the cache depends on; see `Snapshot`
+    whole: int = 0  # tokens of the prompt, fed or not
+    until: int = 0  # what the cache says of the length of the text, if it does; see `Decoder.border`
     usage: Usage = field(default_factory=Usage)
 
 
@@ -109,6 +111,7 @@ class TokenLoop:
         self.context_length = context_length
         self.pool = pool
         self.prefixes = PrefixCache()
+        self._border = getattr(model, "border", 0)
         self._turn = threading.RLock()
         self._step = backend.compile(_last_logits, model, donate=(2,))
         self._fill = backend.compile(_no_logits, model, donate=(2,))
@@ -153,6 +156,8 @@ class TokenLoop:
         ids = np.asarray(ids, np.int32)
         self._check_length(ids.shape[1])
         cache = self._new_cache(ids.shape[1], batch=ids.shape[0])
+        if self._border:
+            cache["until"] = self._scalar(ids.shape[1])
         parts = []
         with self._turn:
             for start, size, chunk in self._plan(ids.shape[1]):
@@ -185,24 +190,33 @@ class TokenLoop:
     def keep(self, state: State) -> None:
         """Keep the state for prompts that begin with its text; it must not be fed any further."""
         with self._turn:
-            self.prefixes.add(Snapshot(tuple(state.ids), state.cache, state.logits, state.sink))
+            # What began as a short text and became a long one is neither
+            if not self._border or state.setting == self._is_long(len(state.ids)):
+                self.prefixes.add(Snapshot(tuple(state.ids), state.cache, state.logits, state.setting))
+
+    def _is_long(self, count: int) -> int:
+        return int(count > self._border)
 
     def _begin(self, ids: list[int], pin: int) -> State:
-        known = self.prefixes.find(ids, pin)
+        setting = self._is_long(len(ids)) if self._border else pin
+        known = self.prefixes.find(ids, setting)
         if known is None:
             state = State([], ids, self._new_cache(len(ids)))
             if "sink" in state.cache:
-                state.sink, state.cache["sink"] = pin, self._scalar(pin)
+                state.cache["sink"] = self._scalar(pin)
+            if "sink" in state.cache or self._border:
+                state.setting = setting
         else:
             cache = self.model.copy_cache(self.backend, known.cache, len(known.ids))
-            state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits, known.sink)
+            state = State(list(known.ids), ids[len(known.ids) :], cache, known.logits, known.setting)
+        state.whole = len(ids)
         state.usage.prompt_tokens, state.usage.reused_tokens = len(ids), len(state.ids)
         if len(state.ids) < pin:
             rest = ids[pin:]
             state.pending = ids[len(state.ids) : pin]
             self.feed(state)
             cache = self.model.copy_cache(self.backend, state.cache, len(state.ids))
-            self.prefixes.add(Snapshot(tuple(state.ids), cache, state.logits, state.sink, is_pinned=True))
+            self.prefixes.add(Snapshot(tuple(state.ids), cache, state.logits, state.setting, is_pinned=True))
             state.pending = rest
         return state
 
@@ -211,6 +225,10 @@ class TokenLoop:
         if pending:
             began = time.perf_counter()
             state.cache = self._with_room(state.cache, len(state.ids), len(pending))
+            until = max(state.whole, len(state.ids) + len(pending))
+            if self._border and (not state.until or self._is_long(until) != self._is_long(state.until)):
+                # another tree: what a program handed back is not to be changed
+                state.until, state.cache = until, {**state.cache, "until": self._scalar(until)}
             for start, size, chunk in self._plan(len(pending)):
                 padded = np.zeros((1, chunk), np.int32)
                 padded[0, :size] = pending[start : start + size]

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..transformer.blocks import SandwichBlock
 from ..transformer.config import DecoderConfig, Fields
 from ..transformer.rope import Rope, cos_sin
-from .gemma import Gemma3
+from .gemma import gemma3_config
 
 
 class EmbeddingGemma(Module):
@@ -48,7 +48,7 @@ class EmbeddingGemma(Module):
                 f"{fields.source}: a Gemma3TextModel is supported as an encoder, with use_bidirectional_attention true; "
                 "a model that writes is a Gemma3ForCausalLM"
             )
-        config = Gemma3.read_config(fields)
+        config = gemma3_config(fields)
         return replace(config, windows=tuple(window and window // 2 + 1 for window in config.windows))
 
     def __call__(self, ids: Array, lengths: Array) -> Array:

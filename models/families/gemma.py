@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import ConfigError
 from ..transformer.blocks import SandwichBlock
 from ..transformer.config import ACTIVATIONS, DecoderConfig, Fields, common, windows_of
 from ..transformer.decoder import Decoder
@@ -44,11 +45,20 @@ def _capped(fields: Fields, **changes: Any) -> DecoderConfig:
     )
 
 
+def _must_write(fields: Fields) -> None:
+    if fields.flag("use_bidirectional_attention", False):
+        raise ConfigError(
+            f"{fields.source}: use_bidirectional_attention is true, so the model reads in both directions and cannot write; "
+            "only EmbeddingGemma (Gemma3TextModel) is supported that way"
+        )
+
+
 class Gemma(Decoder):
     architectures = MappingProxyType({"GemmaForCausalLM": "gemma"})
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
+        _must_write(fields)
         return gemma_config(fields)
 
 
@@ -60,6 +70,7 @@ class Gemma2(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
+        _must_write(fields)
         layers = fields.layers()
         if "layer_types" in fields:
             windows = windows_of(fields)
@@ -96,14 +107,23 @@ class Gemma3(Decoder):
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
-        layers = fields.layers()
-        if "layer_types" in fields:
-            windows = windows_of(fields)
-        else:
-            every = fields.count("sliding_window_pattern", 6)
-            windows = tuple(fields.count("sliding_window") if (layer + 1) % every else 0 for layer in range(layers))
-        everywhere, nearby = fields.rope(1e6, "full_attention"), fields.rope(1e4, "sliding_attention")
-        if "rope_parameters" not in fields:  # older configs: the window's base has a name of its own, and no scaling
-            nearby = type(nearby)(fields.positive("rope_local_base_freq", 1e4, above=1))
-        ropes = tuple(nearby if window else everywhere for window in windows)
-        return _capped(fields, windows=windows, ropes=ropes, qk_norm=True)
+        _must_write(fields)
+        return gemma3_config(fields)
+
+
+def gemma3_config(fields: Fields) -> DecoderConfig:
+    """Of the third version, whether it writes or, as EmbeddingGemma, only reads."""
+    layers = fields.layers()
+    if "layer_types" in fields:
+        windows = windows_of(fields)
+    else:
+        every = fields.count("sliding_window_pattern", 6)
+        windows = tuple(fields.count("sliding_window") if (layer + 1) % every else 0 for layer in range(layers))
+    given = fields.mapping("rope_parameters")
+    if given and not any(kind in given for kind in ("full_attention", "sliding_attention")):
+        raise fields.refused("rope_parameters", "an object with full_attention and sliding_attention", dict(given))
+    everywhere, nearby = fields.rope(1e6, "full_attention"), fields.rope(1e4, "sliding_attention")
+    if "rope_parameters" not in fields:  # older configs: the window's base has a name of its own, and no scaling
+        nearby = type(nearby)(fields.positive("rope_local_base_freq", 1e4, above=1))
+    ropes = tuple(nearby if window else everywhere for window in windows)
+    return _capped(fields, windows=windows, ropes=ropes, qk_norm=True)

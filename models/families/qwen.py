@@ -56,8 +56,10 @@ class Qwen3Moe(Qwen3):
     def read_config(cls, fields: Fields) -> DecoderConfig:
         dense, every = fields.array("mlp_only_layers", ()), fields.count("decoder_sparse_step", 1)
         layers = fields.layers()
+        window = fields.count("sliding_window", 4096) if fields.flag("use_sliding_window", False) else 0
         return replace(
             super().read_config(fields),
+            windows=(window,) * layers,  # in all layers, unlike those of the dense models
             experts=fields.count("num_experts" if "num_experts" in fields else "num_local_experts"),
             experts_per_token=fields.count("num_experts_per_tok"),
             d_expert=fields.count("moe_intermediate_size"),

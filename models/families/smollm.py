@@ -19,12 +19,16 @@ class SmolLM3(Decoder):
         turned = fields.array("no_rope_layers", [int((layer + 1) % every != 0) for layer in range(layers)])
         if len(turned) != layers:
             raise ConfigError(f"{fields.source}: no_rope_layers has {len(turned)} entries for {layers} layers")
+        windows = (0,) * layers
+        if fields.flag("use_sliding_window", False):
+            window = fields.count("sliding_window") if "sliding_window" in fields else 0
+            windows = windows_of(fields) if "layer_types" in fields else tuple(0 if turns else window for turns in turned)
         bias = fields.flag("attention_bias", False)
         return common(
             fields,
             qkv_bias=bias,
             out_bias=bias,
             mlp_bias=fields.flag("mlp_bias", False),
-            windows=windows_of(fields) if fields.flag("use_sliding_window", False) else (0,) * layers,
+            windows=windows,
             ropes=tuple(fields.rope() if turns else None for turns in turned),
         )

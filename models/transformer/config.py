@@ -68,7 +68,10 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
-            raise ConfigError(f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly")
+            raise ConfigError(
+                f"num_attention_heads {self.heads} is no multiple of num_key_value_heads {self.kv_heads}: "
+                "query heads cannot share key heads evenly"
+            )
         if len(self.ropes) != len(self.windows):
             raise ConfigError(f"{len(self.windows)} layers have {len(self.ropes)} position embeddings")
         if self.head_dim % 2 or self.rotated % 2 or not 0 <= self.rotated <= self.head_dim:
@@ -166,28 +169,43 @@ class Fields:
 
     def rope(self, theta: float = 10000.0, kind_of_layer: str | None = None) -> Rope:
         """Position embedding, in the form of transformers 5 (`rope_parameters`) or of earlier ones (`rope_theta` …)."""
-        found = self.mapping("rope_parameters")
+        found, older = self.mapping("rope_parameters"), self.mapping("rope_scaling")
+        parts = [found, *(part for part in found.values() if isinstance(part, Mapping))]
+        if found and older and not any(_renamed(older).items() <= _renamed(part).items() for part in parts):
+            raise ConfigError(
+                f"{self.source}: rope_parameters {shown(dict(found))} and rope_scaling {shown(dict(older))} contradict "
+                "each other; leave out the one that is not meant"
+            )
         if kind_of_layer is not None and isinstance(found.get(kind_of_layer), Mapping):
             found = found[kind_of_layer]
-        scaling = {**(self.mapping("rope_scaling") if not found else {}), **found}
+        scaling = found or older
         own = Fields(scaling, self.source)
         kind = own.raw("rope_type", own.raw("type", "default"))
         if kind not in KINDS:
             raise ConfigError(f"{self.source}: rope_type is {shown(kind)}; supported are {', '.join(KINDS)}")
         _check_rope(own, kind)
         longest, name = self.count("max_position_embeddings", 1), "original_max_position_embeddings"
+        if name in own and name in self and own.raw(name) != self.raw(name):
+            problem = f"{name} is {shown(self.raw(name))}, and {shown(own.raw(name))} in the position embedding's own fields"
+            raise ConfigError(f"{self.source}: {problem}; make them agree")
         original = own.positive(name) if name in own else self.positive(name, longest)
-        factor = own.positive("factor", longest / original if kind in ("longrope", "yarn") else 1.0)
+        factor = own.positive("factor", longest / original if kind == "longrope" else 1.0)
         if kind == "longrope" and factor > 1 and original <= 1:
             raise own.refused(name, "above 1", original)
         base = own.positive("rope_theta", above=1) if "rope_theta" in own else self.positive("rope_theta", theta, above=1)
-        return Rope(base, kind, factor, int(original), scaling)
+        return Rope(base, kind, factor, int(original), dict(scaling))
+
+
+def _renamed(scaling: Mapping[str, Any]) -> dict[str, Any]:
+    """Position embedding with the present name of its kind, and lists that can be compared."""
+    return {"rope_type" if name == "type" else name: repr(value) for name, value in scaling.items()}
 
 
 def _check_rope(fields: Fields, kind: str) -> None:
     """The numbers that only some kinds have."""
     bands, lists = ("low_freq_factor", "high_freq_factor"), ("short_factor", "long_factor")
-    for needing, names in (("llama3", bands), ("longrope", lists)):
+    needed = {"linear": ("factor",), "yarn": ("factor",), "llama3": ("factor", *bands), "longrope": lists}
+    for needing, names in needed.items():
         if kind == needing and not all(name in fields for name in names):
             raise ConfigError(f"{fields.source}: rope_type {kind!r} needs {' and '.join(names)}")
     for name in (*bands, "attention_factor", "beta_fast", "beta_slow"):

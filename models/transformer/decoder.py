@@ -53,12 +53,12 @@ class Decoder(Module):
 
     def __call__(self, ids: Array, valid: Array | int, cache: Cache) -> tuple[Array, Cache]:
         """Run new tokens behind those of the cache; see `token_loop.Decoder`."""
-        state = _State(ids, valid, cache["length"], self.config.max_positions)
+        state = _State(ids, valid, cache, self.config.max_positions)
         x = self.embed_tokens(ids)
         if self.config.embedding_scale != 1:
             x = x * self.config.embedding_scale
         x, layers = self.run_layers(x, ids, state, cache["layers"])
-        return self.norm(x), {"length": cache["length"] + valid, "layers": layers}
+        return self.norm(x), {**cache, "length": cache["length"] + valid, "layers": layers}
 
     def run_layers(self, x: Array, ids: Array, state: Any, buffers: list[Any]) -> tuple[Array, list[Any]]:
         """One layer after the other: embeddings x [B, T, D] of ids [B, T] -> hidden states [B, T, D], and the buffers."""
@@ -67,6 +67,16 @@ class Decoder(Module):
             x, buffer = layer(x, state, buffer)
             kept.append(buffer)
         return x, kept
+
+    @property
+    def border(self) -> int:
+        """Length of a text beyond which all of its positions turn at another pace ("longrope"); 0 for none.
+
+        A cache then has the entry `until`, the length of the text that is on its way through the model, which decides. So its
+        beginning is read as the beginning of a long text, or of a short one.
+        """
+        borders = {rope.original for rope in self.config.ropes if rope is not None and rope.kind == "longrope"}
+        return max((border for border in borders if border < self.config.max_positions), default=0)
 
     def logits(self, hidden: Array) -> Array:
         """Hidden states [..., D] -> logits [..., V]."""
@@ -80,18 +90,14 @@ class Decoder(Module):
         dtype = ops.element_type(self.norm.gain)
         rows = [capacity if dynamic else kv_cache.ring_rows(window, capacity) for window in c.windows]
         shapes = [(n, heads, channels, channels) for n, (heads, channels) in zip(rows, c.kept)]
-        return {
-            "length": 0 if dynamic else backend.zeros((), "int32"),
-            "layers": [kv_cache.new_buffer(backend, batch, *shape, dtype) for shape in shapes],
-        }
+        names = ("length", "until") if self.border else ("length",)
+        counts = {name: 0 if dynamic else backend.zeros((), "int32") for name in names}
+        return {**counts, "layers": [kv_cache.new_buffer(backend, batch, *shape, dtype) for shape in shapes]}
 
     def copy_cache(self, backend: Backend, cache: Cache, length: int) -> Cache:
         """The same cache after `length` positions, in memory of its own."""
-        start = cache["length"]
-        return {
-            "length": start if isinstance(start, int) else backend.copy(start),
-            "layers": [kv_cache.copy(backend, buffer, length) for buffer in cache["layers"]],
-        }
+        counts = {name: n if isinstance(n, int) else backend.copy(n) for name, n in cache.items() if name != "layers"}
+        return {**counts, "layers": [kv_cache.copy(backend, buffer, length) for buffer in cache["layers"]]}
 
     def grow_cache(self, cache: Cache, capacity: int) -> Cache:
         """The same cache with room for `capacity` positions (fixed shapes; the dynamic form grows by itself)."""
@@ -105,9 +111,10 @@ class Decoder(Module):
 class _State:
     """What the layers of one call share: positions, rotations, masks."""
 
-    def __init__(self, ids: Array, valid: Array | int, length: Array | int, most: int):
-        self.new, self.valid, self.length, self.most = ids.shape[1], valid, length, most
-        self.positions = ops.arange(self.new, like=ids) + length
+    def __init__(self, ids: Array, valid: Array | int, cache: Cache, most: int):
+        self.new, self.valid, self.length, self.most = ids.shape[1], valid, cache["length"], most
+        self.until = cache.get("until", self.length + valid)
+        self.positions = ops.arange(self.new, like=ids) + self.length
         self._masks: dict[Any, Array | None] = {}
         self._rotations: dict[Any, tuple[Array, Array]] = {}
 
@@ -115,7 +122,7 @@ class _State:
         """Cosine and sine [T, 1, channels/2], in the element type of `like`."""
         key = (id(rope), channels)
         if key not in self._rotations:
-            found = cos_sin(rope, channels, self.positions, self.length + self.valid)
+            found = cos_sin(rope, channels, self.positions, self.until)
             self._rotations[key] = tuple(ops.cast(x, ops.element_type(like)) for x in found)
         return self._rotations[key]
 

@@ -99,14 +99,13 @@ def cos_sin(rope: Rope, channels: int, positions: Array, length: Array | int) ->
 
     Args:
         positions: int32 [T].
-        length: of the text after this call, which decides between the frequencies of "longrope".
+        length: of the whole text, which decides between the frequencies of "longrope".
     """
     position = ops.expand_dims(ops.cast(positions, "float32"), 1)
     turned = ops.asarray(rope.frequencies(channels).astype(np.float32), like=position)
     longer = rope.long_frequencies(channels)
     if longer is not None:
         long_turned = ops.asarray(longer.astype(np.float32), like=position)
-        # one token of a long text stays at most a chunk away from where the whole text would have changed over
         is_long = ops.cast(positions * 0 + length > rope.original, "float32")[:1]
         turned = turned + (long_turned - turned) * is_long
     angles = position * turned

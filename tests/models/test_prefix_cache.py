@@ -10,8 +10,8 @@ def snapshot(text: str, **options) -> Snapshot:
     return Snapshot(tuple(text.encode()), None, np.zeros(1), **options)
 
 
-def find(cache: PrefixCache, text: str, sink: int | None = None) -> str | None:
-    found = cache.find(text.encode(), sink)
+def find(cache: PrefixCache, text: str, setting: int | None = None) -> str | None:
+    found = cache.find(text.encode(), setting)
     return bytes(found.ids).decode() if found else None
 
 
@@ -70,6 +70,6 @@ def test_once_announced_always_announced():
 
 def test_states_that_depend_on_the_pin():
     cache = PrefixCache()
-    cache.add(snapshot("abc", sink=2))
-    cache.add(snapshot("ab", sink=0))
-    assert [find(cache, "abcd", sink) for sink in (2, 0, 1)] == ["abc", "ab", None]
+    cache.add(snapshot("abc", setting=2))
+    cache.add(snapshot("ab", setting=0))
+    assert [find(cache, "abcd", setting) for setting in (2, 0, 1)] == ["abc", "ab", None]

@@ -210,11 +210,14 @@ class Family:
     def __init__(self, name: str, folder):
         self.oracle = oracle(name)
         self.oracle.save_pretrained(folder)
+        self.read(folder)
+        with torch.no_grad():
+            self.logits = self.oracle(torch.tensor(IDS.astype(np.int64))).logits.numpy()
+
+    def read(self, folder):
         self.folder = folder
         self.config = json.loads((folder / "config.json").read_text())
         self.checkpoint = Checkpoint(folder)
-        with torch.no_grad():
-            self.logits = self.oracle(torch.tensor(IDS.astype(np.int64))).logits.numpy()
 
     def model(self, backend):
         return load_weights(build(self.config), self.checkpoint, get_backend(backend))

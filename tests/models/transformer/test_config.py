@@ -35,13 +35,26 @@ def refused(architecture: str, changes: dict) -> str:
     ("changes", "message"),
     [
         ({"architectures": ["LamaForCausalLM"]}, "LamaForCausalLM is not supported; the nearest .* LlamaForCausalLM"),
-        ({"num_attention_heads": 5}, "5 query heads cannot share 2 key heads"),
+        ({"num_attention_heads": 5}, "num_attention_heads 5 is no multiple of num_key_value_heads 2"),
         ({"num_hidden_layers": None}, "num_hidden_layers must be a whole number from 1 on, received None"),
         ({"hidden_size": "48"}, "hidden_size must be a whole number from 1 on, received '48'"),
         ({"head_dim": None, "hidden_size": 50}, "hidden_size 50 is no multiple of 6 heads"),
         ({"hidden_act": "tanh"}, "hidden_act is 'tanh'; supported are silu"),
         ({"rope_parameters": {"rope_type": "dynamic"}}, "rope_type is 'dynamic'; supported are default"),
-        ({"rope_parameters": {"rope_type": "llama3"}}, "needs low_freq_factor and high_freq_factor"),
+        ({"rope_parameters": {"rope_type": "llama3"}}, "needs factor and low_freq_factor and high_freq_factor"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "rope_type 'linear' needs factor"),
+        ({"rope_scaling": {"type": "yarn", "original_max_position_embeddings": 64}}, "rope_type 'yarn' needs factor"),
+        (
+            {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}, "rope_scaling": {"type": "linear", "factor": 2.0}},
+            "rope_parameters .* and rope_scaling .* contradict each other; leave out the one",
+        ),
+        (
+            {
+                "rope_parameters": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64},
+                "original_max_position_embeddings": 32,
+            },
+            "original_max_position_embeddings is 32, and 64 in the position embedding's own fields; make them agree",
+        ),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings must be true or false, received 'yes'"),
     ],
 )
@@ -50,8 +63,8 @@ def test_configs_that_contradict_themselves(changes, message):
         build({**SMALL, "architectures": ["LlamaForCausalLM"], **changes})
 
 
-LLAMA, GEMMA2, GEMMA3, GRANITE, PHI, QWEN_MOE, SMOLLM = (
-    f"{name}ForCausalLM" for name in ("Llama", "Gemma2", "Gemma3", "Granite", "Phi3", "Qwen3Moe", "SmolLM3")
+LLAMA, GEMMA, GEMMA2, GEMMA3, GRANITE, PHI, QWEN_MOE, SMOLLM, MISTRAL = (
+    f"{name}ForCausalLM" for name in ("Llama", "Gemma", "Gemma2", "Gemma3", "Granite", "Phi3", "Qwen3Moe", "SmolLM3", "Mistral")
 )
 MIXTURE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8}
 
@@ -83,6 +96,37 @@ def test_values_that_are_nonsense(architecture, field, value, wanted):
     line = refused(architecture, {**needed, field: value})
     received = repr(float(value) if wanted.startswith("above") else value)
     assert line.replace(received[:80], "…", 1).startswith(f"here/config.json: {field} must be {wanted}, received …")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "message"),
+    [
+        *(
+            (name, {"use_bidirectional_attention": True}, "reads in both directions")
+            for name in ("GemmaForCausalLM", GEMMA2, GEMMA3)
+        ),
+        (
+            GEMMA3,
+            {"rope_parameters": {"rope_type": "default", "rope_theta": 5e4}},
+            "rope_parameters must be an object with full",
+        ),
+        (MISTRAL, {"layer_types": ["full_attention"] * 4}, "contradict sliding_window 8: a Mistral has a window in all"),
+    ],
+)
+def test_what_would_change_the_mathematics_is_refused(architecture, changes, message):
+    assert message in refused(architecture, {"sliding_window": 8, **changes})
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        ({"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}, {"type": "linear", "factor": 2.0}),
+        ({"rope_type": "default", "rope_theta": 1e4}, None),
+        ({"rope_type": "default", "rope_theta": 1e4}, {}),
+    ],
+)
+def test_position_embeddings_that_agree_in_both_forms(both):
+    build({**SMALL, "architectures": [LLAMA], "rope_parameters": both[0], "rope_scaling": both[1]})
 
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
