@@ -1,9 +1,10 @@
 """Arguments as the user meant them, where a small model took the words too literally or not at all.
 
 - "5%" is 0.05 for a parameter that takes a share (a rate, a probability) and does not say that it takes percent.
-- A required number that nobody said is the one that was said and that no other argument has; of several the one whose words are
-  those of the parameter. So is one of two numbers that rest on the same words.
-- An optional flag that the user named is set.
+- A required number that nobody said is one that was said, that no other argument has, and whose words are those of the
+  parameter. So is one of two numbers that rest on the same words.
+- An optional flag that the user named is set; of a tool that changes something only where its name is more than a word, which
+  may be said of anything.
 - A piece of a longer code is all of it ("s6034464" of "rs6034464"), and a name that is looked for begins behind its article.
 
 Whatever is put in has been said, so it is evidence of its own.
@@ -131,33 +132,30 @@ def _numbers(arguments: Arguments, asked: _Asked) -> Arguments:
     sources = traced(ToolCall(asked.tool.name, arguments), asked.tool, asked.said)
     taken = [span for source in sources.values() for span in spans(source)]
     numbers = [number for number in spoken(asked.goal) if asked.part[0] <= number.start < asked.part[1]]
+    numbers = [number for number in numbers if asked.goal.low[number.start : number.end] != "one"]  # "the one that …"
     left = [number for number in numbers if not _rests_on(number, taken)]
     if not 0 < len(left) <= _MOST_NUMBERS or any(_MINUS.search(asked.goal.low[: number.start]) for number in left):
         return {}
     required = asked.tool.parameters.get("required", [])
     lost = [name for name in numeric if name in required and _is_lost(sources[f"/{name}"])]
     if lost:
-        return _told_apart(lost, left, asked, strict=len(left) > len(lost))
+        return _told_apart(lost, left, asked)
     pair = next(_sharing(numeric, sources), None)
     if pair is None or len(left) > 1:
         return {}
     shared = [number for number in numbers if _rests_on(number, spans(sources[f"/{pair[0]}"]))]
-    return _told_apart(pair, [*left, *shared], asked, strict=True)
+    return _told_apart(pair, [*left, *shared], asked)
 
 
-def _told_apart(names: Sequence[str], numbers: Sequence[Reading], asked: _Asked, strict: bool) -> Arguments:
-    """A number for each parameter: those whose words agree best, if no others agree as well.
-
-    Args:
-        strict: words have to agree, even where there is a single way.
-    """
+def _told_apart(names: Sequence[str], numbers: Sequence[Reading], asked: _Asked) -> Arguments:
+    """A number for each parameter: those whose words agree best, if they do, and no others agree as well."""
     schemas, ways = asked.properties, []
     for chosen in permutations(numbers, len(names)):
         pairs = list(zip(names, chosen, strict=True))
         if all(schemas[name].get("type") != "integer" or float(number.value).is_integer() for name, number in pairs):
             ways.append((sum(_agreement(name, schemas[name], number, asked.goal) for name, number in pairs), pairs))
     ways.sort(key=lambda way: -way[0])
-    if not ways or (len(ways) > 1 and ways[0][0] == ways[1][0]) or (strict and not ways[0][0]):
+    if not ways or (len(ways) > 1 and ways[0][0] == ways[1][0]) or not ways[0][0]:
         return {}
     whole = {name for name in names if schemas[name].get("type") == "integer"}
     return {name: int(number.value) if name in whole else float(number.value) for name, number in ways[0][1]}
@@ -203,8 +201,9 @@ def _is_number(value: Any) -> bool:
 def _flags(arguments: Arguments, asked: _Asked) -> Arguments:
     words, found = asked.goal.low[slice(*asked.part)], {}
     for name, schema in asked.properties.items() if asked.alone else ():
-        if schema.get("type") == "boolean" and schema.get("default") is not True and name not in arguments:
-            found |= {name: True} if flag_at(True, name, words) is not None else {}
+        flag = schema.get("type") == "boolean" and schema.get("default") is not True and name not in arguments
+        if flag and (asked.tool.permission == "read" or len(stems(name)) > 1) and flag_at(True, name, words) is not None:
+            found[name] = True
     return found
 
 

@@ -104,6 +104,8 @@ def test_two_parameters_with_the_same_number():
     [
         ("Who won in the season?", {"season": 7}),  # no number
         ("Was it 5 or 6?", {"season": 7}),  # no word says which
+        ("Who won at 3 pm?", {"season": 7}),  # nor what it is
+        ("Which one won the season?", {"season": 7}),  # no number
         ("from -5 on", {"season": 7}),  # its sign may be lost
         ("the 2.5th season", {"season": 7}),  # no whole number
         ("Who won in the 2021 season?", {"season": 2021}),
@@ -163,6 +165,12 @@ def test_flags_that_were_named(goal, name, found):
     assert meant(goal, made({name: {"type": "boolean"}}), {}) == found
 
 
+def test_a_word_that_may_be_said_of_anything_changes_nothing():
+    properties = {"public": {"type": "boolean"}, "with_receipt": {"type": "boolean"}, "notify_guests": {"type": "boolean"}}
+    tool = made(properties, permission="write")
+    assert meant("plan the public holiday and notify guests", tool, {}) == {"notify_guests": True}
+
+
 def test_flags_that_are_set_or_were_decided_stay():
     tool = made({"details": {"type": "boolean"}, "direct": {"type": "boolean", "default": True}})
     assert meant("direct, with details", tool, {"details": False}) == {"details": False}
@@ -196,7 +204,7 @@ def test_an_agent_decides_and_calls_as_it_was_meant():
     model = ScriptedModel.from_calls(
         [[ToolCall("f", {"rate": 5, "season": 3})], [ToolCall("f", {"rate": 5, "season": 3})], "done"]
     )
-    goal = "What is the rate of 5% in the season 2021?"
+    goal = "How is a rate of 5% in the season 2021?"
     assert Agent(model, [tool]).decide(goal).calls[0].arguments == {"rate": 0.05, "season": 2021}
     assert Agent(model, [tool]).run(goal).calls[0].arguments == {"rate": 0.05, "season": 2021}
 
