@@ -159,10 +159,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{path}: no JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: no JSON: {error}; mend the file, or fetch it again") from None
     if not isinstance(config, dict):
-        raise ConfigError(f"{path}: no JSON object")
+        raise ConfigError(f"{path}: no JSON object, received {config!r:.80}; mend the file, or fetch it again")
     return config
 
 
@@ -177,9 +177,13 @@ def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike
         folder: must not exist yet.
 
     Raises:
-        PresetError: the folder exists, or this model did not come from such a folder.
+        PresetError: the folder exists, or this is no model, or none that came from such a folder.
     """
-    target = Path(folder)
+    if not isinstance(model, LanguageModel | EmbeddingModel):
+        raise PresetError(f"what is saved is a model, as from_preset gives it, received {model!r:.80}")
+    if not isinstance(folder, str | os.PathLike) or not isinstance(named := os.fspath(folder), str) or not named.strip():
+        raise PresetError(f"the folder to save to is named by a text or a path, received {folder!r}")
+    target = Path(named)
     source = getattr(model.module, "source", None)
     if not isinstance(model.module, Decoder | SentenceEncoder) or source is None:
         raise PresetError(f"{model.name} did not come from a Hugging Face folder, so it cannot be saved as one")

@@ -30,12 +30,12 @@ from ..models.errors import ModelError
 from ..models.keras_weights import INDEX as KERAS_INDEX
 from ..models.keras_weights import SINGLE as KERAS_WEIGHTS
 from ..models.keras_weights import indexed
-from ..models.safetensors import INDEX
+from ..models.safetensors import INDEX, WHOLE
 from ..models.sentence_modules import LIST, module_folders
 from .checkpoints import ENCODER_FILES, TOKENIZER_FILES
 from .errors import FetchError
 from .keras_presets import ASSETS
-from .remote import COMMIT, HubFile, InterruptedTransferError, list_files, one_line, read_file
+from .remote import COMMIT, HubFile, InterruptedTransferError, UnreachableError, list_files, one_line, read_file
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ def fetch(repo: str, revision: str | None = None, check: Callable[[Path], object
 
     Weights are safetensors, or those of a KerasHub preset. Of subfolders, those that a `modules.json` names are fetched.
 
-    Every file is checked when it arrives, by size and by SHA-256 or git's SHA-1, whichever the hub lists. A commit that is in
-    the cache is taken without asking the hub; a branch or tag is looked up, and taken from the cache where the hub cannot be
-    asked. Copies in huggingface_hub's own cache are used.
+    Every file is checked when it arrives, and again when another commit has it, by size and by SHA-256 or git's SHA-1,
+    whichever the hub lists. A commit that is in the cache is taken without asking the hub; a branch or tag is looked up, and
+    taken from the cache where the hub cannot be asked. Copies in huggingface_hub's own cache are used.
 
     Args:
         repo: ``org/name``.
@@ -76,6 +76,10 @@ def fetch(repo: str, revision: str | None = None, check: Callable[[Path], object
     except FetchError as error:
         kept = shelf.find(revision) or library_snapshot(repo, revision)
         if kept is None:
+            if isinstance(error, UnreachableError):
+                raise FetchError(
+                    f"{error}; without a network name a local folder, or fill the cache {shelf.folder} from another machine's"
+                ) from None
             raise
         logger.warning("%s; taken from the cache: %s", error, kept)
         return kept
@@ -143,11 +147,11 @@ class _Fetch:
     def run(self, check: Callable[[Path], object] | None) -> Path:
         small = [self.files[name] for name in self.files if name in _SMALL_FILES or _TEMPLATE.fullmatch(name)]
         if "config.json" not in self.files:
-            raise FetchError(f"{self.address} holds no config.json, so it is no Hugging Face model folder")
+            raise FetchError(f"{self.address} holds no config.json, so it is no Hugging Face model folder; name another")
         weights = self._weights()
         is_keras = not weights and (KERAS_WEIGHTS in self.files or KERAS_INDEX in self.files)
         if not weights and not is_keras:
-            raise FetchError(f"{self.address} holds no .safetensors file")
+            raise FetchError(f"{self.address} holds no .safetensors file; name a repository that has the weights as such files")
         target = self.shelf.snapshots / self.commit
         for left in self.shelf.snapshots.glob(".new.*"):  # by a process that was killed: this one alone holds the lock
             shutil.rmtree(left, ignore_errors=True)
@@ -162,7 +166,7 @@ class _Fetch:
                     weights = self._keras_weights(staged)
             except ModelError as error:  # the folder goes away; its name says nothing
                 raise type(error)(str(error).replace(str(staged), self.address)) from None
-            if INDEX in self.files:
+            if INDEX in self.files and WHOLE not in self.files:
                 weights = self._indexed(staged / INDEX)
             weights += [file for place in places for file in self._weights(f"{place}/")]
             self._bring(weights, staged)
@@ -189,7 +193,7 @@ class _Fetch:
                 f"{self.address} holds no .safetensors file{f' in {place}' if place else ''}; {pickle} is a pickle, which can "
                 "run any code when it is read; convert it to safetensors where you trust it"
             )
-        whole = f"{place}model.safetensors"
+        whole = f"{place}{WHOLE}"
         return [self.files[name] for name in ([whole] if whole in found else found)]
 
     def _keras_weights(self, staged: Path) -> list[HubFile]:
@@ -215,7 +219,8 @@ class _Fetch:
     def _bring(self, files: Iterable[HubFile], staged: Path) -> None:
         """Fetch the files that are not there yet, then link all of them."""
         files = list(files)
-        missing = list({file.digest: file for file in files if not self._there(file)}.values())
+        # A blob may have been damaged since it arrived
+        missing = [file for file in {file.digest: file for file in files}.values() if not _is(self._blob(file), file)]
         begun = sum(min(_size(self._partial(file)), file.size) for file in missing)
         total = sum(file.size for file in missing)
         free = shutil.disk_usage(self.shelf.folder).free
@@ -230,7 +235,7 @@ class _Fetch:
         for file in files:
             link = staged / file.name
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(os.path.relpath(self.shelf.blobs / file.digest, link.parent))
+            link.symlink_to(os.path.relpath(self._blob(file), link.parent))
 
     def _bring_one(self, file: HubFile, advance: Callable[[int], None]) -> None:
         partial = self._partial(file)
@@ -252,7 +257,7 @@ class _Fetch:
             )
         with partial.open("rb") as done:
             os.fsync(done.fileno())
-        os.replace(partial, self.shelf.blobs / file.digest)
+        os.replace(partial, self._blob(file))
 
     def _download(self, file: HubFile, partial: Path, advance: Callable[[int], None]) -> bool:
         """Append to the partial file until it has its size; whether it was put together from more than one answer."""
@@ -306,8 +311,8 @@ class _Fetch:
             shutil.copyfile(found, partial)
         return True
 
-    def _there(self, file: HubFile) -> bool:
-        return _size(self.shelf.blobs / file.digest) == file.size
+    def _blob(self, file: HubFile) -> Path:
+        return self.shelf.blobs / file.digest
 
     def _partial(self, file: HubFile) -> Path:
         return self.shelf.blobs / f"{file.digest}.partial"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..core import Backend, Module, get_backend
+from ..core import Backend, Module, first_few, get_backend
 from ..models.embedding_model import EmbeddingModel
-from ..models.errors import WeightsError
 from ..models.language_model import LanguageModel
+from ..models.safetensors import weight_files
 from ..models.tokenizer import Tokenizer
 from ..presets import PackageSource, Preset, UnknownPresetError, find_by_repo, get_preset
 from .errors import FetchError, PresetError
@@ -108,11 +108,11 @@ def weights_sha256(name: str | os.PathLike[str]) -> str:
     """SHA-256 of the weights that `from_preset` loads by that name; the same errors."""
     preset, path = _resolve(name)
     if path.is_dir():
-        # Of several files: that of the lines that `sha256sum *.safetensors` prints, or `sha256sum *.weights.h5`
-        files = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.weights.h5"))
+        from .keras_presets import is_keras_preset
+
+        # Of a folder: that of the lines that `sha256sum` prints for these files
+        files = (is_keras_preset(path) and sorted(path.glob("*.weights.h5"))) or weight_files(path)
         lines = [f"{sha256(file)}  {file.name}\n" for file in files]
-        if not lines:
-            raise WeightsError(f"{path} holds no .safetensors file")
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     return preset.file.sha256 if preset is not None and preset.file is not None else sha256(path)
 
@@ -207,14 +207,19 @@ def _no_needle(where: str | Path) -> PresetError:
 def _local(name: str, unknown: UnknownPresetError) -> Path:
     path = Path(name)
     if path.is_dir():
-        if (path / "config.json").is_file():
+        config, files = path / "config.json", sorted(path.glob("*.cact"))
+        if config.is_file():
             return path
-        files = sorted(path.glob("*.cact"))
-        if len(files) != 1:
-            raise PresetError(
-                f"{path}: a preset folder holds a config.json with its weights, or one .cact file; this one holds {len(files)}"
-            )
-        return files[0]
+        if len(files) == 1:
+            return files[0]
+        if files:
+            raise PresetError(f"{path} holds {len(files)} .cact files; name one of them: {first_few([f.name for f in files])}")
+        if os.path.lexists(config):
+            raise PresetError(f"{config} is no file; fetch or copy it again")
+        raise PresetError(
+            f"{path} holds neither config.json nor a .cact file; name a folder that does, or copy the config.json of its model "
+            "into it"
+        )
     if path.suffix == ".cact" or path.is_file():
         return path
     if os.sep in name and find_by_repo(name) is None:

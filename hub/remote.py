@@ -39,6 +39,10 @@ class HubFile:
     digest: str
 
 
+class UnreachableError(FetchError):
+    """The hub cannot be asked: there is no network, or offline mode is on."""
+
+
 class InterruptedTransferError(Exception):
     """A transfer that may be tried again."""
 
@@ -47,7 +51,8 @@ def list_files(repo: str, revision: str) -> tuple[str, dict[str, HubFile]]:
     """Commit of a revision, and the files at the top of the repository; all of them where subfolders may count.
 
     Raises:
-        FetchError: the hub cannot be asked or refuses, or its listing is damaged.
+        UnreachableError: the hub cannot be asked.
+        FetchError: it refuses, or its listing is damaged.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -62,7 +67,7 @@ def list_files(repo: str, revision: str) -> tuple[str, dict[str, HubFile]]:
     except HfHubHTTPError as error:
         raise refusal(repo, revision, error) from None
     except Exception as error:  # the library and the network below it raise dozens of kinds
-        raise FetchError(f"hf://{repo}: the hub cannot be asked ({type(error).__name__}: {one_line(error)})") from None
+        raise UnreachableError(f"hf://{repo}: the hub cannot be asked ({type(error).__name__}: {one_line(error)})") from None
     # Digests become names of files here
     damaged = [name for name, file in files.items() if not _DIGEST.fullmatch(file.digest) or file.size < 0]
     if not COMMIT.fullmatch(commit) or damaged:

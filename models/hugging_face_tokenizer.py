@@ -7,6 +7,7 @@ streams need exactly; for whole texts it gives what the libraries give.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any, NamedTuple
 from .errors import TokenizerError
 from .tokenizer import BytesStreamDecoder
 
+_LOG = logging.getLogger(__name__)
 _SPACE = "▁"
+_FEWEST = 0.75  # of a model's rows that its own tokenizer has tokens for; published ones are padded by less than 1 %
 _MOST_UNUSED = 1 << 16  # ids between those of a tokenizer's tokens, where no model says how many there are
 
 
@@ -110,15 +113,20 @@ def read_tokenizer(files: Mapping[str, bytes], folder: Path, vocab: int | None =
         name: _read_json(files.get(f"{name}.json"), folder / f"{name}.json")
         for name in ("config", "generation_config", "tokenizer_config")
     }
+    path = folder / ("tokenizer.json" if "tokenizer.json" in files else "tokenizer.model")
     if "tokenizer.json" in files:
-        read = _fast(files["tokenizer.json"], folder / "tokenizer.json", vocab)
+        read = _fast(files["tokenizer.json"], path, vocab)
     elif "tokenizer.model" in files:
-        path = folder / "tokenizer.model"
         read = _sentencepiece(files["tokenizer.model"], path, settings["tokenizer_config"], vocab)
     else:
         raise TokenizerError(f"{folder}: holds neither tokenizer.json nor tokenizer.model")
     spelt, control = read.spelt, read.control
     if vocab is not None:
+        if len(read.pieces) < _FEWEST * vocab:
+            _LOG.warning(
+                "%s: the tokenizer has %d tokens and the model %d rows; if they do not belong together, fetch the files again",
+                *(path, len(read.pieces), vocab),
+            )
         control |= frozenset(range(len(spelt), vocab))
         spelt = spelt + [b""] * (vocab - len(spelt))
     named = {which: _text(settings["tokenizer_config"].get(f"{which}_token")) for which in ("bos", "eos")}

@@ -1,8 +1,8 @@
 """Files of named arrays in the safetensors format: memory-mapped when read, never half-written.
 
 A file is the length of its header (8 bytes, little-endian), the header as JSON (name -> dtype, shape, data_offsets), and the
-arrays one after the other (https://github.com/huggingface/safetensors). Large checkpoints are several such files beside an
-index, ``model.safetensors.index.json``.
+arrays one after the other (https://github.com/huggingface/safetensors). A checkpoint is one such file, ``model.safetensors``;
+a large one is several, beside an index, ``model.safetensors.index.json``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from .errors import WeightsError
 
-INDEX = "model.safetensors.index.json"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 _DTYPES = {
     "F64": np.dtype("<f8"),
@@ -53,22 +53,31 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
                 size = os.fstat(file.fileno()).st_size
                 length = int.from_bytes(file.read(8), "little")
                 if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-                    raise WeightsError(f"{self.path}: no safetensors file, or a truncated one ({size} bytes)")
+                    raise WeightsError(f"{self.path}: no safetensors file, or a truncated one ({size} bytes); {self._remedy()}")
                 header = json.loads(file.read(length))
             self._memory = np.memmap(self.path, np.uint8, "r") if size else np.zeros(0, np.uint8)
         except OSError as error:
-            raise WeightsError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+            remedy = self._remedy() if isinstance(error, FileNotFoundError) else "it must be a file that may be read"
+            raise WeightsError(f"{self.path}: cannot be read: {error.strerror or error}; {remedy}") from None
         except (ValueError, RecursionError):
-            raise WeightsError(f"{self.path}: no safetensors file: its header is no JSON") from None
+            raise WeightsError(f"{self.path}: no safetensors file: its header is no JSON; {self._remedy()}") from None
         if not isinstance(header, dict):
-            raise WeightsError(f"{self.path}: no safetensors file: its header is no JSON object")
+            raise WeightsError(f"{self.path}: no safetensors file: its header is no JSON object; {self._remedy()}")
         self.metadata = header.pop("__metadata__", {})
         self._entries = {name: self._entry(name, entry, 8 + length, size) for name, entry in header.items()}
         ends = 8 + length
         for _, _, first, last in sorted(self._entries.values(), key=lambda entry: entry[2:]):
             if first != ends:
-                raise WeightsError(f"{self.path}: damaged: its arrays do not lie one behind the other (at byte {first})")
+                raise WeightsError(
+                    f"{self.path}: damaged: its arrays do not lie one behind the other (at byte {first}); {self._remedy()}"
+                )
             ends = last
+
+    def _remedy(self) -> str:
+        """Caches of the hub link to their files: it is these that are damaged."""
+        if self.path.is_symlink() and self.path.exists():
+            return f"delete {self.path.resolve()} and fetch it again"
+        return "fetch or copy the file again"
 
     def _entry(self, name: str, entry: Any, start: int, size: int) -> tuple[np.dtype, tuple[int, ...], int, int]:
         try:
@@ -77,13 +86,14 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
         except (TypeError, KeyError, ValueError):
             whole = False
         if not whole:
-            raise WeightsError(f"{self.path}: the header's entry for {name!r} is damaged")
+            raise WeightsError(f"{self.path}: the header's entry for {name!r} is damaged; {self._remedy()}")
         if dtype not in _DTYPES:
             raise WeightsError(f"{self.path}: {name} has element type {dtype!r}; supported are {', '.join(_DTYPES)}")
         if last - first != math.prod(shape) * _DTYPES[dtype].itemsize:
-            raise WeightsError(f"{self.path}: {name} of shape {shape} and type {dtype} cannot take {last - first} bytes")
+            wrong = f"{name} of shape {shape} and type {dtype} cannot take {last - first} bytes"
+            raise WeightsError(f"{self.path}: {wrong}; {self._remedy()}")
         if start + last > size:
-            raise WeightsError(f"{self.path}: truncated: {name} ends at byte {start + last} of {size}; fetch the file again")
+            raise WeightsError(f"{self.path}: truncated: {name} ends at byte {start + last} of {size}; {self._remedy()}")
         return _DTYPES[dtype], shape, start + first, start + last
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -101,7 +111,7 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
 
 
 class Checkpoint(Mapping[str, np.ndarray]):
-    """Arrays of a folder of safetensors files by name, whichever file they lie in.
+    """Arrays of a folder of safetensors files by name, whichever file they lie in; see `weight_files`.
 
     Raises:
         WeightsError: there is no such file, only one with a pickle inside, or the index and its files disagree.
@@ -109,44 +119,17 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
-        index = self.folder / INDEX
-        if index.is_file():
-            self._files = self._by_index(index)
-        else:
-            paths = sorted(self.folder.glob("*.safetensors"))
-            if not paths:
-                raise WeightsError(self._nothing())
-            self._files = {}
-            for path in paths:
-                file = SafetensorsFile(path)
-                twice = self._files.keys() & file.keys()
-                if twice:
-                    raise WeightsError(f"{self.folder}: {min(twice)} lies in two files; leave one of them in the folder")
-                self._files.update(dict.fromkeys(file, file))
-
-    def _by_index(self, index: Path) -> dict[str, SafetensorsFile]:
-        try:
-            places = json.loads(index.read_bytes())["weight_map"]
-            names = {name: str(file) for name, file in places.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise WeightsError(f"{index}: no index of safetensors files; it needs an object weight_map") from None
-        outside = [file for file in names.values() if Path(file).name != file or not file.endswith(".safetensors")]
-        if outside:
-            raise WeightsError(f"{index}: {outside[0]!r} is no safetensors file of its folder")
-        files = {file: SafetensorsFile(self.folder / file) for file in sorted(set(names.values()))}
-        for name, file in names.items():
-            if name not in files[file]:
-                raise WeightsError(f"{index}: {name} is not in {file}; fetch the files again")
-        return {name: files[file] for name, file in names.items()}
-
-    def _nothing(self) -> str:
-        pickles = sorted(path.name for path in self.folder.glob("*") if path.suffix in _PICKLES)
-        if pickles:
-            return (
-                f"{self.folder}: {pickles[0]} is a pickle, which can run any code when it is read; "
-                "convert it to safetensors where you trust it"
-            )
-        return f"{self.folder}: holds no .safetensors file"
+        places = _index(self.folder)
+        files = {path.name: SafetensorsFile(path) for path in weight_files(self.folder)}
+        for name, place in (places or {}).items():
+            if name not in files[place]:
+                raise WeightsError(f"{self.folder / INDEX}: {name} is not in {place}; fetch the files again")
+        self._files = {name: files[place] for name, place in (places or {}).items()}
+        for file in files.values() if places is None else ():
+            twice = self._files.keys() & file.keys()
+            if twice:
+                raise WeightsError(f"{self.folder}: {min(twice)} lies in two files; leave one of them in the folder")
+            self._files.update(dict.fromkeys(file, file))
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._files[name][name]
@@ -156,6 +139,45 @@ class Checkpoint(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder that a model is read from: `model.safetensors`, else those of the index, else all safetensors.
+
+    That is the order of `transformers`. Others beside them often hold the same weights again, or an adapter's.
+
+    Raises:
+        WeightsError: there is no such file, only one with a pickle inside, or the index is damaged.
+    """
+    places = _index(folder)
+    if places is not None:
+        return [folder / place for place in sorted(set(places.values()))]
+    whole = folder / WHOLE
+    paths = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+    if not paths:
+        pickles = sorted(path.name for path in folder.glob("*") if path.suffix in _PICKLES)
+        if pickles:
+            raise WeightsError(
+                f"{folder}: {pickles[0]} is a pickle, which can run any code when it is read; "
+                "convert it to safetensors where you trust it"
+            )
+        raise WeightsError(f"{folder}: holds no .safetensors file; fetch or copy its weights again")
+    return paths
+
+
+def _index(folder: Path) -> dict[str, str] | None:
+    """File of each array, where an index tells."""
+    path = folder / INDEX
+    if (folder / WHOLE).is_file() or not path.is_file():
+        return None
+    try:
+        places = {name: str(file) for name, file in json.loads(path.read_bytes())["weight_map"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise WeightsError(f"{path}: no index of safetensors files; it needs an object weight_map") from None
+    outside = [file for file in places.values() if Path(file).name != file or not file.endswith(".safetensors")]
+    if outside:
+        raise WeightsError(f"{path}: {outside[0]!r} is no safetensors file of its folder")
+    return places
 
 
 def write_safetensors(

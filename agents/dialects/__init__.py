@@ -19,6 +19,8 @@ from .plain import PlainDialect
 from .turn import Turn
 
 _TOLD_BY_MARKERS = (FunctionGemmaDialect, Gemma4Dialect)
+# What begins a turn: a tokenizer without it was made for another dialect than its model's architecture suggests
+_FRAMES = {"hermes": "<|im_start|>", "llama3": "<|start_header_id|>", "gemma3_json": "<start_of_turn>"}
 _FAMILIES = (
     *(HermesDialect, Llama3Dialect, MistralDialect, Gemma3JsonDialect, Gemma3PythonDialect),
     *(FunctionGemmaDialect, Gemma4Dialect, PlainDialect),
@@ -46,15 +48,24 @@ def get_dialect(name: str, vocabulary: Vocabulary | None = None) -> Dialect:
 
 
 def dialect_of(vocabulary: Vocabulary, default: str) -> str:
-    """Name of the dialect that a tokenizer was made for, by the marker of its calls; else the default, its family's.
+    """Name of the dialect that a tokenizer was made for, by the marker of its calls or turns; else the default, its family's.
 
-    FunctionGemma has the architecture of Gemma 3, which has no tokens for tools: only the tokenizer tells them apart.
+    FunctionGemma has the architecture of Gemma 3, which has no tokens for tools, and SmolLM2 that of Llama with the turns of
+    ChatML: only the tokenizer tells them apart.
     """
     for dialect in _TOLD_BY_MARKERS:
-        with suppress(KeyError):
-            vocabulary.id_of(dialect.opening)
+        if _has(vocabulary, dialect.opening):
             return dialect.name
-    return default
+    if default not in _FRAMES or _has(vocabulary, _FRAMES[default]):
+        return default
+    return next((name for name, frame in _FRAMES.items() if _has(vocabulary, frame)), PlainDialect.name)
+
+
+def _has(vocabulary: Vocabulary, marker: str) -> bool:
+    with suppress(KeyError):
+        vocabulary.id_of(marker)
+        return True
+    return False
 
 
 __all__ = ["Dialect", "NeedleDialect", "Turn", "dialect_of", "get_dialect"]

@@ -55,6 +55,7 @@ def _must_write(fields: Fields) -> None:
 
 class Gemma(Decoder):
     architectures = MappingProxyType({"GemmaForCausalLM": "gemma"})
+    dialect = "gemma3_json"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:
@@ -66,6 +67,7 @@ class Gemma2(Decoder):
     """Every other layer has a window; attention scores and logits have soft caps."""
 
     architectures = MappingProxyType({"Gemma2ForCausalLM": "gemma2"})
+    dialect = "gemma3_json"
     block = SandwichBlock
 
     @classmethod

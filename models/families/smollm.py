@@ -11,6 +11,7 @@ from ..transformer.decoder import Decoder
 
 class SmolLM3(Decoder):
     architectures = MappingProxyType({"SmolLM3ForCausalLM": "smollm3"})
+    dialect = "hermes"
 
     @classmethod
     def read_config(cls, fields: Fields) -> DecoderConfig:

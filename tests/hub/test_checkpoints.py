@@ -135,12 +135,16 @@ def changed(folder, **fields):
 @pytest.mark.parametrize(
     ("replace", "error", "message"),
     [
-        (lambda f: {"config.json": b"{"}, ConfigError, "no JSON"),
+        (lambda f: {"config.json": b"{"}, ConfigError, r"config.json: no JSON: .*; mend the file, or fetch it again$"),
         (lambda f: {"config.json": b"[]"}, ConfigError, "no JSON object"),
         (lambda f: {"config.json": b'{"architectures": ["FooModel"]}'}, ConfigError, "FooModel is not supported"),
         (lambda f: changed(f, architectures="FooModel"), ConfigError, "architectures must be a list of names"),
         (lambda f: changed(f, rope_parameters=[1]), ConfigError, "rope_parameters must be an object"),
-        (lambda f: changed(f, rope_parameters={"rope_theta": "a"}), ConfigError, "rope_theta must be a number"),
+        (
+            lambda f: changed(f, rope_parameters={f"{kind}_attention": {"rope_theta": "a"} for kind in ("full", "sliding")}),
+            ConfigError,
+            "rope_theta must be a number",
+        ),
         (lambda f: changed(f, query_pre_attn_scalar=0), ConfigError, "query_pre_attn_scalar must be above 0"),
         (
             lambda f: changed(f, architectures=["LlamaForCausalLM"], model_type="qwen3"),
@@ -181,15 +185,24 @@ def changed(folder, **fields):
         (
             lambda f: {p.name: p.read_bytes()[:-8] for p in f.glob("*.safetensors")},
             WeightsError,
-            "truncated: .* fetch the file again",
+            "truncated: .* fetch or copy the file again",
         ),
-        (lambda f: {p.name: b"\x80\x04garbage" for p in f.glob("*.safetensors")}, WeightsError, "no safetensors file"),
+        (
+            lambda f: {p.name: b"\x80\x04garbage" for p in f.glob("*.safetensors")},
+            WeightsError,
+            r"no safetensors file, or a truncated one \(9 bytes\); fetch or copy the file again$",
+        ),
+        (
+            lambda f: {max(p.name for p in f.glob("*.safetensors")): None},
+            WeightsError,
+            r"safetensors: cannot be read: No such file or directory; fetch or copy the file again$",
+        ),
         (
             lambda f: {**{p.name: None for p in f.glob("*.safetensors*")}, "pytorch_model.bin": b"\x80\x04."},
             WeightsError,
             "pytorch_model.bin is a pickle, which can run any code",
         ),
-        (lambda f: {p.name: None for p in f.glob("*.safetensors*")}, WeightsError, "holds no .safetensors file"),
+        (lambda f: {p.name: None for p in f.glob("*.safetensors*")}, WeightsError, "holds no .safetensors file; fetch or copy"),
     ],
 )
 def test_folders_that_are_damaged(folder, tmp_path, replace, error, message):
@@ -209,6 +222,37 @@ def test_model_type_alone(folder, tmp_path):
     with torch.no_grad():
         expected = transformers.AutoModelForCausalLM.from_pretrained(target)(torch.tensor(ids.astype(np.int64))).logits.numpy()
     np.testing.assert_allclose(from_preset(target).logits(ids), expected, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("extra", ["consolidated.safetensors", "adapter_model.safetensors", "model.safetensors.index.json"])
+def test_the_whole_file_goes_before_others(folder, tmp_path, extra):
+    """As in transformers."""
+    arrays = dict(Checkpoint(folder).items())
+    target = copy(folder, tmp_path, **{path.name: None for path in folder.glob("*.safetensors*")})
+    write_safetensors(target / "model.safetensors", list(arrays.items()), {"format": "pt"})
+    if extra.endswith(".json"):
+        (target / extra).write_text("{}")
+    else:
+        write_safetensors(target / extra, [("lora_A.weight", np.ones(3, np.float32)), *list(arrays.items())[:1]])
+    assert {name: array.tobytes() for name, array in Checkpoint(target).items()} == {
+        name: array.tobytes() for name, array in arrays.items()
+    }
+    ids = np.array([[0, 5, 9, 77]], np.int32)
+    np.testing.assert_array_equal(from_preset(target).logits(ids), from_preset(folder).logits(ids))
+
+
+@pytest.mark.parametrize(("tokens", "warned"), [(300, False), (236, True)])
+def test_a_tokenizer_much_smaller_than_the_vocabulary(folder, tmp_path, caplog, tokens, warned):
+    """It may be another model's."""
+    data = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = data["model"]["vocab"]
+    data["model"]["vocab"] = {text: number for text, number in vocabulary.items() if number < tokens}
+    data["model"]["merges"] = []
+    target = copy(folder, tmp_path, **{"tokenizer.json": json.dumps(data).encode()})
+    from_preset(target)
+    lines = [message for name, _, message in caplog.record_tuples if name.startswith("ferrule")]
+    line = f"{target / 'tokenizer.json'}: the tokenizer has 236 tokens and the model 320 rows; "
+    assert [each.startswith(line) for each in lines] == [True] * warned
 
 
 @pytest.mark.parametrize("other", [False, True])
@@ -257,7 +301,7 @@ def test_claims_that_cannot_be_are_refused_at_once(folder, tmp_path, changes, er
 
 
 def test_element_type_and_dialect(folder, tmp_path):
-    assert from_preset(folder).dialect == "gemma3_json"
+    assert from_preset(folder).dialect == "plain"  # its tokenizer has no markers of turns
     model = from_preset(folder, "torch", dtype="bfloat16", dialect="hermes")
     assert model.dialect == "hermes"
     assert "bfloat16" in str(model.module.norm.gain.dtype)
@@ -314,6 +358,21 @@ def test_an_encoder_in_half_precision_is_saved_as_it_was_loaded(embedding_folder
 def test_an_encoder_has_no_dialect(embedding_folder):
     with pytest.raises(PresetError, match="is an embedding model, which writes no calls; leave dialect='hermes' out"):
         from_preset(embedding_folder, dialect="hermes")
+
+
+@pytest.mark.parametrize("model", ["qwen", None, 3])
+def test_models_to_save_that_are_none(tmp_path, model):
+    with pytest.raises(PresetError) as caught:
+        save_preset(model, tmp_path / "saved")
+    assert str(caught.value) == f"what is saved is a model, as from_preset gives it, received {model!r}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", [5, None, b"saved", "", "  "])
+def test_folders_to_save_to_that_are_none(folder, target):
+    with pytest.raises(PresetError) as caught:
+        save_preset(from_preset(folder), target)
+    assert str(caught.value) == f"the folder to save to is named by a text or a path, received {target!r}"
 
 
 def test_a_disk_that_is_full(folder, tmp_path, monkeypatch):

@@ -18,12 +18,13 @@ import pytest
 from ferrule.hub import FetchError, PresetError, from_preset
 from ferrule.hub import fetch as fetching
 from ferrule.hub.fetch import fetch
-from ferrule.models.errors import ConfigError
+from ferrule.models.errors import ConfigError, WeightsError
 from huggingface_hub import constants, snapshot_download
 from rich.console import Console
 
 REPO = "org/tiny"
 WEIGHTS = "model.safetensors"
+PARTS = {WEIGHTS: None, "model-1.safetensors": b"one"}
 
 
 @pytest.fixture
@@ -103,6 +104,13 @@ def test_shards_are_those_of_the_index(hub, tiny_llama):
     names = {path.name for path in fetch(REPO).iterdir()}
     assert {"model-1.safetensors", "model-2.safetensors", "model.safetensors.index.json"} < names
     assert "consolidated.safetensors" not in names
+
+
+def test_the_whole_file_goes_before_shards(hub, tiny_llama):
+    """As in transformers."""
+    hub.publish(sharded(tiny_llama) | {WEIGHTS: tiny_llama[WEIGHTS]})
+    assert [path.name for path in fetch(REPO).glob("*.safetensors")] == [WEIGHTS]
+    assert from_preset("hf://org/tiny").name == "org/tiny"
 
 
 def test_revisions(hub, files, tiny_llama, cache):
@@ -261,15 +269,18 @@ def test_a_damaged_listing(hub, files, oid):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"config.json": None}, "holds no config.json, so it is no Hugging Face model folder"),
+        ({"config.json": None}, "so it is no Hugging Face model folder; name another"),
         ({WEIGHTS: None}, "holds no .safetensors file; pytorch_model.bin is a pickle, which can run any code"),
-        ({WEIGHTS: None, "pytorch_model.bin": None}, "holds no .safetensors file"),
-        ({"model.safetensors.index.json": b"[]"}, "is no index of safetensors files"),
+        ({WEIGHTS: None, "pytorch_model.bin": None}, "holds no .safetensors file; name a repository that has the weights as"),
+        (PARTS | {"model.safetensors.index.json": b"[]"}, "is no index of safetensors files"),
         (
-            {"model.safetensors.index.json": b'{"weight_map": {"a": "../x.safetensors"}}'},
+            PARTS | {"model.safetensors.index.json": b'{"weight_map": {"a": "../x.safetensors"}}'},
             "names '../x.safetensors', which is no safetensors file of the repository",
         ),
-        ({"model.safetensors.index.json": b'{"weight_map": {"a": "pytorch_model.bin"}}'}, "names 'pytorch_model.bin', which"),
+        (
+            PARTS | {"model.safetensors.index.json": b'{"weight_map": {"a": "pytorch_model.bin"}}'},
+            "names 'pytorch_model.bin', which",
+        ),
     ],
 )
 def test_repositories_without_a_model(hub, files, change, message):
@@ -427,17 +438,20 @@ def test_a_filled_cache_is_enough(hub, files, monkeypatch, caplog, how):
     hub.log.clear()
     assert fetch(REPO) == folder
     assert "taken from the cache" in caplog.text
+    assert "without a network" not in caplog.text
     assert from_preset("hf://org/tiny").name == "org/tiny"
     assert not hub.asked("/resolve/")
 
 
 @pytest.mark.parametrize("how", ["down", "offline"])
-def test_an_empty_cache_is_not(hub, files, monkeypatch, how):
+def test_an_empty_cache_is_not(hub, files, cache, monkeypatch, how):
     if how == "down":
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     else:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert refused(REPO).startswith("hf://org/tiny: the hub cannot be asked (")
+    message = refused(REPO)
+    assert message.startswith("hf://org/tiny: the hub cannot be asked (")
+    assert message.endswith(f"); without a network name a local folder, or fill the cache {cache} from another machine's")
 
 
 def test_a_cache_with_a_hole_is_filled_again(hub, files, cache):
@@ -446,6 +460,32 @@ def test_a_cache_with_a_hole_is_filled_again(hub, files, cache):
     hub.log.clear()
     assert (fetch(REPO, hub.refs["main"]) / WEIGHTS).read_bytes() == files[WEIGHTS]
     assert hub.ranges(WEIGHTS) == [None]
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_again(hub, files):
+    """When a new snapshot links to it; one that was linked before is taken as it is."""
+    folder = fetch(REPO)
+    for name in (WEIGHTS, "config.json"):
+        (folder / name).resolve().write_bytes(b"x" + files[name][1:])
+    hub.log.clear()
+    assert fetch(REPO) == folder
+    assert not hub.asked("/resolve/")
+    shutil.rmtree(folder)
+    assert fetch(REPO) == folder
+    assert all((folder / name).read_bytes() == files[name] for name in (WEIGHTS, "config.json"))
+    assert {path.rpartition("/")[2] for _, path, _ in hub.asked("/resolve/")} == {WEIGHTS, "config.json"}
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:4], lambda data: b"\xff" * 8 + data[8:], lambda data: data[:-8]])
+def test_a_damaged_file_of_the_cache_is_named(hub, files, change):
+    """And what is to be done helps."""
+    blob = (fetch(REPO) / WEIGHTS).resolve()
+    blob.write_bytes(change(files[WEIGHTS]))
+    with pytest.raises(WeightsError) as caught:
+        from_preset("hf://org/tiny")
+    assert str(caught.value).endswith(f"; delete {blob} and fetch it again")
+    blob.unlink()
+    assert from_preset("hf://org/tiny").name == "org/tiny"
 
 
 def test_the_cache_of_huggingface_hub_serves_too(hub, files, monkeypatch, tmp_path):

@@ -39,7 +39,7 @@ def test_a_name_of_the_catalogue_goes_before_a_path(needle_weights, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     os.mkdir("needle_3")
     assert loading._resolve("needle_3")[1] == needle_weights
-    assert "or one .cact file; this one holds 0" in refused(PresetError, "./needle_3")
+    assert refused(PresetError, "./needle_3").startswith("needle_3 holds neither config.json nor a .cact file; ")
 
 
 def test_by_repository(needle_weights):
@@ -156,7 +156,14 @@ def test_a_family_is_an_entry_of_the_table(needle_weights, monkeypatch):
 def test_a_folder_with_several_files(tmp_path):
     for name in ("a.cact", "b.cact"):
         (tmp_path / name).touch()
-    assert "this one holds 2" in refused(PresetError, tmp_path)
+    assert refused(PresetError, tmp_path) == f"{tmp_path} holds 2 .cact files; name one of them: a.cact, b.cact"
+
+
+@pytest.mark.parametrize("how", ["folder", "link"])
+def test_a_configuration_that_is_no_file(tmp_path, how):
+    path = tmp_path / "config.json"
+    path.mkdir() if how == "folder" else path.symlink_to("nowhere")
+    assert refused(PresetError, tmp_path) == f"{path} is no file; fetch or copy it again"
 
 
 def test_unknown_backend():
@@ -227,12 +234,15 @@ def test_the_checksum_of_weights(needle_weights, tmp_path):
 
 def test_the_checksum_of_several_files(hub, tiny, tmp_path):
     (tmp_path / "config.json").touch()
-    assert refused_checksum(tmp_path) == f"{tmp_path} holds no .safetensors file"
+    assert refused_checksum(tmp_path) == f"{tmp_path}: holds no .safetensors file; fetch or copy its weights again"
     for name in ("b.safetensors", "a.safetensors"):
         (tmp_path / name).write_text(name)
     lines = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in ("a.safetensors", "b.safetensors"))
     assert loading.weights_sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
     assert len(loading.weights_sha256("tiny")) == 64
+    (tmp_path / "model.safetensors").touch()  # goes before the others when the model is loaded
+    lines = f"{hashlib.sha256(b'').hexdigest()}  model.safetensors\n"
+    assert loading.weights_sha256(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def refused_checksum(name) -> str:

@@ -20,6 +20,8 @@ from ferrule.agents.errors import AgentError, ParseError, SchemaError
 from ferrule.agents.notation import BARE
 from ferrule.agents.scripted import ScriptedStream, ScriptedToken
 from ferrule.models.constraint import Grammars
+from ferrule.models.families import FAMILIES
+from ferrule.presets import list_presets
 from ferrule.tools.call import ToolCall, ToolResult
 from ferrule.tools.tool import Tool
 from hypothesis import HealthCheck, assume, given, settings
@@ -645,6 +647,44 @@ def test_a_dialect_is_told_by_the_tokenizer():
     for name in DIALECTS:
         assert dialect_of(SETTINGS[name, "tokens"].tokenizer, "x") == (name if name in MARKED else "x")
         assert dialect_of(SETTINGS[name, "text"].tokenizer, "x") == "x"
+
+
+class Markers:
+    """A tokenizer of which only the markers are known."""
+
+    def __init__(self, *markers):
+        self.markers = markers
+
+    def id_of(self, piece):
+        return {marker: at for at, marker in enumerate(self.markers)}[piece]
+
+
+@pytest.mark.parametrize(
+    ("default", "markers", "dialect"),
+    [
+        ("llama3", ["<|start_header_id|>", "<|eot_id|>"], "llama3"),
+        ("llama3", ["<|im_start|>", "<|im_end|>"], "hermes"),  # SmolLM2
+        ("llama3", ["<s>", "</s>"], "plain"),  # Llama 2
+        ("hermes", ["<|im_start|>", "<|im_end|>"], "hermes"),
+        ("plain", ["<|im_start|>", "<|im_sep|>", "<|im_end|>"], "plain"),  # Phi-4
+        ("gemma3_json", ["<start_of_turn>", "<end_of_turn>"], "gemma3_json"),
+        ("mistral", ["[INST]"], "mistral"),
+    ],
+)
+def test_an_architecture_with_the_tokenizer_of_another_family(default, markers, dialect):
+    assert dialect_of(Markers(*markers), default) == dialect
+
+
+def test_families_have_the_dialect_that_the_catalogue_gives_their_instruct_models():
+    turns = {"hermes": "<|im_start|>", "llama3": "<|start_header_id|>", "gemma3_json": "<start_of_turn>"}
+    seen = set()
+    families = {name: family for family in FAMILIES for name in family.architectures}
+    for preset in list_presets():
+        made = families.get(preset.architecture or "")
+        if made is not None and preset.dialect in turns:
+            seen.add(made.__name__)
+            assert dialect_of(Markers(turns[preset.dialect]), made.dialect) == preset.dialect, preset.name
+    assert {"Gemma", "Gemma2", "Gemma3", "Llama", "Qwen2", "Qwen3", "SmolLM3"} <= seen
 
 
 def test_a_dialect_that_is_not_there():
