@@ -36,6 +36,7 @@ class ChatTemplate:
         special: what a template may call its special tokens, such as ``{"bos_token": "<s>"}``.
         markers: texts that the tokenizer takes for one token wherever they stand, and whether each is special. Those that are,
             and those that a template spells, are kept out of what is said; others, such as runs of spaces, are not.
+        where: the folder that they come from, for messages.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class ChatTemplate:
         source: str | Mapping[str, str],
         special: Mapping[str, str] | None = None,
         markers: Mapping[str, bool] | None = None,
+        where: Path | None = None,
     ):
+        self._where = where
         self.sources = {"default": source} if isinstance(source, str) else dict(source)
         self.special = dict(special or {})
         written, found = "\0".join(self.sources.values()), markers or {}
@@ -181,9 +184,15 @@ class ChatTemplate:
         if name not in self.sources:
             raise ChatTemplateError(f"there is no default chat template; there are: {', '.join(self.sources) or 'none'}")
         with self._turn:  # a template counts one rendering at a time
-            if name not in self._loaded:
-                self._loaded[name] = _load(self.sources[name])
-            return self._loaded[name](given)
+            try:
+                if name not in self._loaded:
+                    self._loaded[name] = _load(self.sources[name])
+                return self._loaded[name](given)
+            except ChatTemplateError as error:
+                if self._where is None:
+                    raise
+                remedy = f"mend the template, or put one of your own there, as {FILES[0]}"
+                raise ChatTemplateError(f"{self._where}: {error}; {remedy}") from None
 
 
 def read_chat_template(folder: Path) -> ChatTemplate | None:
@@ -219,7 +228,7 @@ def read_chat_template(folder: Path) -> ChatTemplate | None:
     )
     added = list(found) if isinstance(found, Iterable) else []
     markers = {text: bool(entry.get("special")) for entry in added if isinstance(entry, dict) and (text := _content(entry))}
-    return ChatTemplate(sources, special, {**markers, **dict.fromkeys(special.values(), True)})
+    return ChatTemplate(sources, special, {**markers, **dict.fromkeys(special.values(), True)}, folder)
 
 
 def _named(found: Any, path: Path) -> dict[str, str]:

@@ -34,7 +34,10 @@ class Dialect(Protocol):
         ...
 
     def render_turn(self, turn: Turn, tools: Sequence[Tool] = ()) -> str:
-        """A turn as the model would write it, with its end; values hold markers as ordinary text."""
+        """A turn as the model would write it, with its end; values hold markers as ordinary text.
+
+        Without a vocabulary, a value with the marker that stands around strings (Gemma 4, FunctionGemma) does not read back.
+        """
         ...
 
     def grammar(
