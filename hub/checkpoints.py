@@ -180,7 +180,7 @@ def save_preset(model: LanguageModel | EmbeddingModel, folder: str | os.PathLike
         PresetError: the folder exists, or this is no model, or none that came from such a folder.
     """
     if not isinstance(model, LanguageModel | EmbeddingModel):
-        raise PresetError(f"what is saved is a model, as from_preset gives it, received {model!r:.80}")
+        raise PresetError(f"what is saved is a model, as from_preset gives it, received a {type(model).__name__}")
     if not isinstance(folder, str | os.PathLike) or not isinstance(named := os.fspath(folder), str) or not named.strip():
         raise PresetError(f"the folder to save to is named by a text or a path, received {folder!r}")
     target = Path(named)

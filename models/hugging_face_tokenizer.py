@@ -18,7 +18,7 @@ from .tokenizer import BytesStreamDecoder
 
 _LOG = logging.getLogger(__name__)
 _SPACE = "▁"
-_FEWEST = 0.75  # of a model's rows that its own tokenizer has tokens for; published ones are padded by less than 1 %
+_FEWEST = 0.75  # of a model's rows that its own tokenizer has tokens for; rows are padded, but not by so much
 _MOST_UNUSED = 1 << 16  # ids between those of a tokenizer's tokens, where no model says how many there are
 
 

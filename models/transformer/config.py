@@ -69,8 +69,7 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ConfigError(
-                f"num_attention_heads {self.heads} is no multiple of num_key_value_heads {self.kv_heads}: "
-                "query heads cannot share key heads evenly"
+                f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly; the first number must be a multiple of the second"
             )
         if len(self.ropes) != len(self.windows):
             raise ConfigError(f"{len(self.windows)} layers have {len(self.ropes)} position embeddings")

@@ -35,7 +35,10 @@ def refused(architecture: str, changes: dict) -> str:
     ("changes", "message"),
     [
         ({"architectures": ["LamaForCausalLM"]}, "LamaForCausalLM is not supported; the nearest .* LlamaForCausalLM"),
-        ({"num_attention_heads": 5}, "num_attention_heads 5 is no multiple of num_key_value_heads 2"),
+        (
+            {"num_attention_heads": 5},
+            "5 query heads cannot share 2 key heads evenly; the first number must be a multiple of the second",
+        ),
         ({"num_hidden_layers": None}, "num_hidden_layers must be a whole number from 1 on, received None"),
         ({"hidden_size": "48"}, "hidden_size must be a whole number from 1 on, received '48'"),
         ({"head_dim": None, "hidden_size": 50}, "hidden_size 50 is no multiple of 6 heads"),
