@@ -69,7 +69,7 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ConfigError(
-                f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly; the first number must be a multiple of the second"
+                f"{self.heads} query heads cannot share {self.kv_heads} key heads evenly; the first must be a multiple"
             )
         if len(self.ropes) != len(self.windows):
             raise ConfigError(f"{len(self.windows)} layers have {len(self.ropes)} position embeddings")

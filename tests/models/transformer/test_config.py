@@ -37,7 +37,7 @@ def refused(architecture: str, changes: dict) -> str:
         ({"architectures": ["LamaForCausalLM"]}, "LamaForCausalLM is not supported; the nearest .* LlamaForCausalLM"),
         (
             {"num_attention_heads": 5},
-            "5 query heads cannot share 2 key heads evenly; the first number must be a multiple of the second",
+            "5 query heads cannot share 2 key heads evenly; the first must be a multiple",
         ),
         ({"num_hidden_layers": None}, "num_hidden_layers must be a whole number from 1 on, received None"),
         ({"hidden_size": "48"}, "hidden_size must be a whole number from 1 on, received '48'"),
